@@ -1,0 +1,36 @@
+"""``python -m mindspore_rec <command>``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Optional, Sequence
+
+from mindspore_rec.cli.options import run_cli
+from mindspore_rec.config import ConfigError
+
+COMMANDS = {"quickstart": "run the whole pipeline on this machine, once, on synthetic clicks"}
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one command; the exit status.
+
+    Args:
+        argv: the command and its arguments; default: those of the process.
+
+    Raises:
+        ConfigError: there is no such command.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    if not given or given[0] in ("-h", "--help"):
+        lines = [f"  {name:12} {what}" for name, what in COMMANDS.items()]
+        sys.stdout.write("\n".join(["usage: python -m mindspore_rec COMMAND [--help]", "", *lines, ""]))
+        return 0
+    if given[0] not in COMMANDS:
+        raise ConfigError(f"unknown command {given[0]!r}: expected one of {', '.join(COMMANDS)}")
+    status: int = importlib.import_module(f"mindspore_rec.cli.{given[0]}").main(given[1:])
+    return status
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,61 @@
+"""A YAML file of keys, read as data: size limited, no aliases, no key twice."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any, Dict
+
+import yaml
+
+from mindspore_rec.config import ConfigError
+
+MAX_BYTES = 1 << 20
+
+
+def read_mapping(path: Path) -> Dict[str, Any]:
+    """The keys and values of a YAML file, empty for an empty file.
+
+    Raises:
+        ConfigError: the file cannot be read, is longer than 1 MiB, or is anything but one mapping of distinct keys.
+    """
+    text = _read(path)
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise ConfigError(f"{path}: YAML aliases (*name) are not supported")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}: not valid YAML{where}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {type(error).__name__}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"{path}: expected one mapping, lines of 'key: value'")
+    seen = set()
+    for key_node, _ in node.value:
+        if key_node.value in seen:
+            raise ConfigError(f"{path}: key {key_node.value!r} is given twice")
+        seen.add(key_node.value)
+    return {str(key): _plain(value) for key, value in content.items()}
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration file {path}: {error.strerror}") from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{path}: a configuration file has at most {MAX_BYTES} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+
+
+def _plain(value: Any) -> Any:
+    """A date as the text it was written as: keys that take a time take ISO text."""
+    return value.isoformat() if isinstance(value, (datetime.date, datetime.datetime)) else value

@@ -1,0 +1,124 @@
+"""Typed configuration sections. A program's configuration is a flat mapping; its class inherits the sections it needs.
+
+Every key is one field here, with its type, bounds, default and one line of help. Functions take the section they use
+(``def open_source(config: KafkaConfig)``), never the whole and never a global. ``cli/options.py`` fills these classes
+from a YAML file, ``MSREC_<KEY>`` environment variables and ``--key value`` arguments.
+"""
+
+from typing import Any, Dict, Literal, Optional, Tuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class UserError(Exception):
+    """Something the user can put right, told in one line: ``run_cli`` prints it without a traceback."""
+
+    exit_status = 1
+
+
+class ConfigError(UserError):
+    """A configuration key that is unknown or has a value it must not have."""
+
+    exit_status = 2
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class KafkaConfig(Section):
+    """Where the log is and which client talks to it."""
+
+    bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, host:port[,host:port]")
+    topic: str = Field("criteo", min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$", description="topic name")
+    kafka_client: Literal["confluent", "kafka-python"] = Field("confluent", description="client library")
+    kafka: Dict[str, Any] = Field(
+        default_factory=dict, description="client settings passed through as they are (SASL, TLS, timeouts), as a map"
+    )
+    broker_timeout: float = Field(10.0, gt=0, description="seconds to wait for the broker at start")
+
+
+class FeatureConfig(Section):
+    """How a raw row becomes ids and weights."""
+
+    max_dict: Optional[str] = Field(None, description="all_val_max_dict.pkl; with the two others: dictionary ids")
+    min_dict: Optional[str] = Field(None, description="all_val_min_dict.pkl")
+    map_dict: Optional[str] = Field(None, description="cat2id_dict.pkl")
+    numeric_transform: Optional[Literal["minmax", "log1p"]] = Field(
+        None, description="scaling of numbers; default: minmax with dictionaries, log1p without"
+    )
+    hash_seed: int = Field(0, ge=0, lt=2**32, description="seed of the id hash")
+    dense_dim: int = Field(13, ge=0, le=1000, description="number fields in a row")
+    slot_dim: int = Field(26, ge=1, le=1000, description="category fields in a row")
+    engine: Literal["numba", "pandas"] = Field("numba", description="feature engine")
+
+
+class ChannelConfig(Section):
+    """The link between consumer and trainer."""
+
+    address: str = Field("127.0.0.1", min_length=1, description="host of the consumer (trainer), or to bind (consumer)")
+    port: int = Field(45600, ge=1, le=65000, description="first port; consumer k, shard s: port + k * num_shards + s")
+    namespace: str = Field("default", min_length=1, description="channel namespace; both sides must agree")
+    dataset_name: str = Field("criteo", min_length=1, description="data set name; both sides must agree")
+    num_shards: int = Field(1, ge=1, le=4096, description="shards, one a trainer rank")
+    num_consumers: int = Field(1, ge=1, le=1024, description="consumer processes that share the topic")
+    max_queue_size: int = Field(10, ge=1, le=10000, description="windows in flight per partition before the sender waits")
+
+
+class ProducerConfig(KafkaConfig):
+    """The program that fills the topic."""
+
+    data_file: Optional[str] = Field(None, description="Criteo TSV, plain or .gz; default: the synthetic stream")
+    partitions: int = Field(2, ge=1, le=10000, description="partitions of the topic when it is created")
+    format: Literal["block", "tsv", "json"] = Field("block", description="message format")
+    block_rows: int = Field(1000, ge=1, le=100000, description="rows in a block message")
+    rate: float = Field(0.0, ge=0, description="rows a second; 0: as fast as the broker takes them")
+    limit: int = Field(0, ge=0, description="stop after this many rows; 0: at the end of the file, or never")
+    seed: int = Field(7, ge=0, description="seed of the synthetic stream")
+
+
+class ConsumerConfig(KafkaConfig, FeatureConfig, ChannelConfig):
+    """The program that turns messages into windows of ids and weights."""
+
+    window_size: int = Field(1000, ge=1, le=1000000, description="rows in a window")
+    consumer_index: int = Field(0, ge=0, description="which of num_consumers this one is")
+    until_end: bool = Field(False, description="stop at the end the topic has now (replay)")
+    dead_letter_file: Optional[str] = Field(None, description="file for bad rows; default: the topic <topic>.dlq")
+
+
+class ModelConfig(Section):
+    """Wide&Deep (Cheng et al. 2016) and its optimizers."""
+
+    num_fields: int = Field(39, ge=1, le=2000, description="fields in a row: dense_dim + slot_dim of the consumer")
+    emb_dim: int = Field(16, ge=1, le=4096, description="embedding size of the deep part")
+    layers: Tuple[int, ...] = Field((1024, 512, 256, 128), min_length=1, description="hidden layer sizes")
+    batch_size: int = Field(4096, ge=1, le=1000000, description="rows in a training batch")
+    dense_learning_rate: float = Field(1e-3, gt=0, description="Adam learning rate of the deep layers")
+    deep_optimizer: Literal["adam", "adagrad"] = Field("adam", description="sparse optimizer of the deep embeddings")
+    deep_learning_rate: float = Field(1e-3, gt=0, description="its learning rate")
+    deep_init: float = Field(0.01, ge=0, description="new embeddings are drawn from [-deep_init, deep_init]")
+    wide_learning_rate: float = Field(0.05, gt=0, description="FTRL alpha of the wide part")
+    wide_beta: float = Field(1.0, ge=0, description="FTRL beta")
+    wide_l1: float = Field(0.0, ge=0, description="FTRL lambda_1")
+    wide_l2: float = Field(0.0, ge=0, description="FTRL lambda_2")
+    model_seed: int = Field(1, ge=0, lt=2**32, description="seed of the initial weights")
+
+
+class TrainConfig(ChannelConfig, ModelConfig):
+    """The training service."""
+
+    device_target: Literal["CPU", "GPU"] = Field("CPU", description="where the dense part runs")
+    dataset_sink_mode: bool = Field(True, description="sink batches to the device queue (the CPU feeds instead)")
+    sink_size: int = Field(1, description="batches a sink; only 1 is supported")
+    max_wait: float = Field(1.0, ge=0, description="seconds before a short batch is trained; 0: only full ones")
+    start: str = Field("earliest", description="a first run begins at earliest, latest, or an ISO time")
+    max_rows: int = Field(0, ge=0, description="stop after this many rows, trained or rejected; 0: never")
+    checkpoint_path: str = Field("checkpoints", min_length=1, description="folder of the checkpoints")
+    checkpoint_steps: int = Field(0, ge=0, description="a checkpoint every N steps; 0: by time only")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="a checkpoint every T seconds; 0: by steps only")
+    keep_checkpoints: int = Field(3, ge=1, description="checkpoints kept")
+    resume: str = Field("auto", description="auto: newest complete checkpoint; none: start new; or a checkpoint folder")
+    metrics_window: int = Field(100000, ge=1, description="rows of the progressive AUC, log loss and calibration")
+    report_seconds: float = Field(2.0, gt=0, description="seconds between progress lines")

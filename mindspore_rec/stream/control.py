@@ -1,0 +1,96 @@
+"""What the two ends of a channel say to each other besides data: the bodies of START and STARTED, and refusals."""
+
+from typing import Any, Dict, Tuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mindspore_rec.config import ConfigError
+from mindspore_rec.stream.frame import FrameError
+
+PING_SECONDS = 0.5
+"""Silence after which a receiver pings, and the pause before it tries again to start."""
+
+Counter = Field(0, ge=0, lt=2**63)
+
+
+class ChannelError(ConfigError):
+    """A channel that cannot work as its two ends are set up."""
+
+
+class Body(BaseModel):
+    """Base of both: checked field by field."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Start(Body):
+    """A receiver asks for its shard from given positions on.
+
+    Attributes:
+        receiver: random number of the receiver object: tells its own new start from another receiver's.
+        num_shards: 0 where the receiver was not told.
+        topic: topic of the positions, empty for a first start.
+        positions: (offset, row) to continue at, for each partition known.
+        rule: where the other partitions begin: ``earliest``, ``latest`` or an ISO time.
+        credits: frames a partition may have in flight.
+        held: frames, of these, that the receiver already has.
+    """
+
+    namespace: str = Field(max_length=1000)
+    dataset_name: str = Field(max_length=1000)
+    shard: int = Counter
+    num_shards: int = Counter
+    receiver: int = Field(ge=0, lt=2**64)
+    topic: str = Field("", max_length=1000)
+    positions: Dict[int, Tuple[int, int]] = Field(default_factory=dict)
+    rule: str = Field("earliest", max_length=100)
+    credits: int = Field(ge=1, le=1_000_000)
+    held: Dict[int, int] = Field(default_factory=dict)
+
+
+class Lane(Body):
+    """A partition as the sender begins it: first row (offset, row), and the offset after its newest message."""
+
+    begin: Tuple[int, int]
+    high: int = Counter
+
+
+class Started(Body):
+    """A sender's answer: what it serves of the shard, and how.
+
+    Attributes:
+        topic: topic, or the data set's name where objects are sent.
+        lanes: the shard's partitions that this consumer serves.
+        window_size: rows of each partition taken in turn.
+        spec_digest: digest of the feature spec; empty where there is none.
+        spec_json: the feature spec.
+        num_consumers: consumers that share the topic.
+    """
+
+    topic: str = Field(max_length=1000)
+    lanes: Dict[int, Lane]
+    window_size: int = Field(1, ge=1, le=1_000_000)
+    spec_digest: str = Field("", max_length=1000)
+    spec_json: str = ""
+    num_consumers: int = Field(1, ge=1)
+
+
+def read_start(body: Dict[str, Any]) -> Start:
+    """The body of a START. Raises FrameError where it is none."""
+    try:
+        return Start.model_validate(body)
+    except ValidationError as error:
+        raise FrameError(f"START: {_first(error)}") from None
+
+
+def read_started(body: Dict[str, Any]) -> Started:
+    """The body of a STARTED. Raises FrameError where it is none."""
+    try:
+        return Started.model_validate(body)
+    except ValidationError as error:
+        raise FrameError(f"STARTED: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    entry = error.errors(include_input=False)[0]
+    return f"{'.'.join(str(part) for part in entry['loc'])}: {entry['msg']}"

@@ -1,0 +1,290 @@
+"""The source and sink over kafka-python."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import deque
+from contextlib import closing, contextmanager
+from typing import Any, Deque, Iterable, Iterator, List, Mapping, Optional, Tuple
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import errors as kafka_errors
+
+from mindspore_rec.config import KafkaConfig
+from mindspore_rec.stream.kafka import (
+    DELIVERY_TIMEOUT,
+    MAX_MESSAGE_BYTES,
+    MAX_QUEUED_BYTES,
+    BrokerUnreachable,
+    ClientFailed,
+    Continuity,
+    DeliveryFailed,
+    OffsetOutOfRange,
+    TopicMissing,
+    merge_settings,
+    refuse_unknown,
+)
+from mindspore_rec.stream.messages import Message
+
+logger = logging.getLogger(__name__)
+
+MAX_QUEUED_MESSAGES = 100_000
+"""Messages a sink holds unacknowledged before ``send`` blocks: this client has no bound of its own."""
+
+_CLIENTS = (KafkaConsumer, KafkaProducer, KafkaAdminClient)
+_READING = {"enable_auto_commit": False, "auto_offset_reset": "none", "allow_auto_create_topics": False}
+_WRITING = {"enable_idempotence": True, "acks": "all", "allow_auto_create_topics": False}
+
+
+class KafkaPythonSource:
+    """``Source`` over two consumers: one reads, the other answers questions about the log.
+
+    The reading one has no group, or each poll would wait for the group's coordinator.
+    """
+
+    def __init__(self, config: KafkaConfig, topic: str) -> None:
+        self._config = config
+        self._topic = topic
+        self._partitions = list(range(topic_partitions(config, topic)))
+        if not self._partitions:
+            raise TopicMissing(topic, config.bootstrap_servers)
+        self._timeout_ms = int(config.broker_timeout * 1000)
+        self._consumer = _open(KafkaConsumer, config, {}, _READING, group_id=None)
+        self._probe = _open(KafkaConsumer, config, {}, _READING, group_id=None, fetch_max_wait_ms=10)
+        self._committer: Any = None
+        self._continuity = Continuity(topic, self.watermarks)
+
+    def partitions(self) -> List[int]:
+        return list(self._partitions)
+
+    def watermarks(self, partition: int) -> Tuple[int, int]:
+        """As in ``Source``. The end is taken from a fetch response, as Tansu lists a wrong one."""
+        at = self._at(partition)
+        with _errors(self._config):
+            low = self._probe.beginning_offsets([at], self._timeout_ms)[at]
+            listed = self._probe.end_offsets([at], self._timeout_ms)[at]
+            self._probe.assign([at])
+            self._probe.seek(at, listed)
+            deadline = time.monotonic() + self._config.broker_timeout
+            while time.monotonic() < deadline:
+                self._probe.poll(50)
+                high = self._probe.highwater(at)
+                if high is not None:
+                    return low, max(high, listed)
+        raise BrokerUnreachable(self._config.bootstrap_servers, self._config.broker_timeout)
+
+    def offset_at_time(self, partition: int, timestamp_ms: int) -> int:
+        at = self._at(partition)
+        with _errors(self._config):
+            found = self._probe.offsets_for_times({at: timestamp_ms}, self._timeout_ms)[at]
+        return int(found.offset) if found is not None and found.offset >= 0 else self.watermarks(partition)[1]
+
+    def assign(self, positions: Mapping[int, int]) -> None:
+        for partition, offset in positions.items():
+            low, high = self.watermarks(partition)
+            if not low <= offset <= high:
+                raise OffsetOutOfRange(self._topic, partition, offset, low, high)
+        self._continuity.restart(positions)
+        self._consumer.assign([])
+        self._consumer.assign([self._at(partition) for partition in positions])
+        for partition, offset in positions.items():
+            self._consumer.seek(self._at(partition), offset)
+
+    def poll(self, max_messages: int, timeout: float) -> List[Message]:
+        try:
+            polled = self._consumer.poll(int(timeout * 1000), max_messages)
+        except (kafka_errors.OffsetOutOfRangeError, kafka_errors.LogTruncationError) as error:
+            raise self._continuity.lost(_partition_of(error)) from None
+        except kafka_errors.RetriableError as error:
+            logger.debug("%s: %s", self._topic, error)
+            return []
+        except kafka_errors.KafkaError as error:
+            raise ClientFailed(f"topic {self._topic!r}: {error}") from None
+        messages = [
+            Message(
+                record.partition,
+                record.offset,
+                record.timestamp,
+                {key: value or b"" for key, value in record.headers},
+                record.value or b"",
+            )
+            for records in polled.values()
+            for record in records
+        ]
+        self._continuity.check(messages)
+        return messages
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        self._consumer.pause(*map(self._at, partitions))
+
+    def resume(self, partitions: Iterable[int]) -> None:
+        self._consumer.resume(*map(self._at, partitions))
+
+    def commit(self, positions: Mapping[int, int]) -> None:
+        try:
+            if self._committer is None:
+                group = self._config.kafka.get("group_id", f"mindspore_rec.{self._topic}")
+                self._committer = _open(KafkaConsumer, self._config, {}, _READING, group_id=group)
+            offsets = {self._at(partition): OffsetAndMetadata(at, "", -1) for partition, at in positions.items()}
+            self._committer.commit_async(offsets)
+        except (kafka_errors.KafkaError, ConnectionError, ClientFailed) as error:
+            logger.debug("commit for lag displays: %s", error)
+
+    def close(self) -> None:
+        for consumer in (self._consumer, self._probe, self._committer):
+            if consumer is not None:
+                consumer.close(timeout_ms=1000)
+
+    def _at(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)
+
+
+class KafkaPythonSink:
+    """``Sink`` over an idempotent producer, with a bounded number of messages under way."""
+
+    def __init__(self, config: KafkaConfig, topic: str) -> None:
+        self._topic = topic
+        if not topic_partitions(config, topic):
+            raise TopicMissing(topic, config.bootstrap_servers)
+        timeout_ms = int(DELIVERY_TIMEOUT * 1000)
+        defaults = {
+            "compression_type": "lz4",
+            "linger_ms": 5,
+            "batch_size": 1_000_000,
+            "max_request_size": MAX_MESSAGE_BYTES,
+            "delivery_timeout_ms": timeout_ms,
+            "max_block_ms": timeout_ms,
+        }
+        self._producer = _open(KafkaProducer, config, defaults, _WRITING)
+        self._under_way: Deque[Tuple[Any, int]] = deque()
+        self._bytes = 0
+
+    def send(
+        self,
+        value: bytes,
+        *,
+        partition: Optional[int] = None,
+        key: Optional[bytes] = None,
+        headers: Optional[Mapping[str, bytes]] = None,
+        timestamp_ms: Optional[int] = None,
+    ) -> None:
+        self._settle(MAX_QUEUED_MESSAGES - 1, MAX_QUEUED_BYTES, math.inf)
+        pairs = list(headers.items()) if headers else None
+        try:
+            future = self._producer.send(self._topic, value, key, pairs, partition, timestamp_ms)
+        except (kafka_errors.KafkaError, AssertionError, ValueError) as error:
+            raise self._refused(error) from None
+        self._under_way.append((future, len(value)))
+        self._bytes += len(value)
+
+    def flush(self, timeout: float) -> None:
+        self._settle(0, 0, timeout)
+
+    def close(self) -> None:
+        try:
+            self._producer.close(timeout=1.0)
+        except kafka_errors.KafkaTimeoutError as error:
+            logger.debug("closed with %d messages under way: %s", len(self._under_way), error)
+
+    def _settle(self, messages: int, size: int, timeout: float) -> None:
+        """Wait until at most ``messages`` and ``size`` bytes are under way."""
+        deadline = time.monotonic() + timeout
+        while self._under_way:
+            future, length = self._under_way[0]
+            if not future.is_done:
+                if len(self._under_way) <= messages and self._bytes <= size:
+                    return
+                try:
+                    future.get(timeout=max(0.0, min(0.1, deadline - time.monotonic())))
+                except kafka_errors.KafkaTimeoutError:
+                    if time.monotonic() < deadline:
+                        continue
+                    left = len(self._under_way)
+                    raise DeliveryFailed(
+                        f"topic {self._topic!r}: {left} messages are not acknowledged after {timeout:g} s"
+                    ) from None
+                except kafka_errors.KafkaError as error:
+                    raise self._refused(error) from None
+            if future.failed():
+                raise self._refused(future.exception)
+            self._under_way.popleft()
+            self._bytes -= length
+
+    def _refused(self, error: Exception) -> DeliveryFailed:
+        return DeliveryFailed(f"topic {self._topic!r}: a message was not delivered: {error}")
+
+
+def open_source(config: KafkaConfig, topic: str) -> KafkaPythonSource:
+    """A source on ``topic``."""
+    return KafkaPythonSource(config, topic)
+
+
+def open_sink(config: KafkaConfig, topic: str) -> KafkaPythonSink:
+    """A sink on ``topic``."""
+    return KafkaPythonSink(config, topic)
+
+
+def topic_partitions(config: KafkaConfig, topic: str) -> int:
+    """Partitions of ``topic``; 0 where it does not exist. All topics are listed: some brokers create one asked for."""
+    with closing(_open(KafkaAdminClient, config, {}, {})) as admin, _errors(config):
+        return sum(len(found["partitions"]) for found in admin.describe_topics() if found["name"] == topic)
+
+
+def create_topic(config: KafkaConfig, topic: str, partitions: int) -> None:
+    """Ask the broker for ``topic``; nothing happens if it exists."""
+    if topic_partitions(config, topic):
+        return
+    timeout_ms = int(config.broker_timeout * 1000)
+    with closing(_open(KafkaAdminClient, config, {}, {})) as admin, _errors(config):
+        try:
+            admin.create_topics({topic: {"num_partitions": partitions}}, timeout_ms=timeout_ms)
+        except kafka_errors.TopicAlreadyExistsError:
+            logger.debug("topic %s exists", topic)
+
+
+def _open(
+    client: Any, config: KafkaConfig, defaults: Mapping[str, Any], fixed: Mapping[str, Any], **forced: Any
+) -> Any:
+    """A connected client. Settings of the user's map that only its sibling clients know are left out."""
+    refuse_unknown(config.kafka, {key for known in _CLIENTS for key in known.DEFAULT_CONFIG})
+    _quiet()
+    common = {
+        "bootstrap_servers": config.bootstrap_servers.split(","),
+        "bootstrap_timeout_ms": int(config.broker_timeout * 1000),
+        "reconnect_backoff_max_ms": 1000,
+    }
+    settings = {**merge_settings(config, {**common, **defaults}, fixed), **forced}
+    settings = {key: value for key, value in settings.items() if key in client.DEFAULT_CONFIG}
+    try:
+        with _errors(config):
+            return client(**settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"kafka: {error}") from None
+
+
+@contextmanager
+def _errors(config: KafkaConfig) -> Iterator[None]:
+    """Turn the client's errors into ours."""
+    try:
+        yield
+    except kafka_errors.KafkaConfigurationError as error:
+        raise ValueError(str(error)) from None
+    except kafka_errors.RetriableError:
+        raise BrokerUnreachable(config.bootstrap_servers, config.broker_timeout) from None
+    except kafka_errors.KafkaError as error:
+        raise ClientFailed(f"Kafka: {error}") from None
+
+
+def _partition_of(error: kafka_errors.KafkaError) -> int:
+    """The partition an error about a lost position names."""
+    positions = getattr(error, "divergent_offsets", None) or error.args[0]
+    return int(next(iter(positions)).partition)
+
+
+def _quiet() -> None:
+    """Keep the library's log of every single reconnection off the screen unless its level was chosen."""
+    log = logging.getLogger("kafka")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.CRITICAL)

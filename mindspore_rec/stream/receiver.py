@@ -1,0 +1,401 @@
+"""The receiving end of a channel: mindpandas' ``DataReceiver`` by name and meaning, and what the pipeline adds.
+
+The receiver is the side that knows: it says where each partition continues, and says so again when a sender was
+restarted. No sender keeps any state.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Deque, Dict, List, Mapping, Optional, Set, Tuple, Union
+
+import zmq
+
+from mindspore_rec.stream.control import PING_SECONDS, ChannelError, Start, Started, read_started
+from mindspore_rec.stream.frame import (
+    MAX_PART_BYTES,
+    MAX_PARTS,
+    Frame,
+    FrameError,
+    Kind,
+    Part,
+    Wire,
+    decode,
+    decode_frame,
+    encode,
+)
+from mindspore_rec.stream.objects import join
+from mindspore_rec.stream.position import RowPosition
+from mindspore_rec.stream.shard_sockets import resolve
+
+_log = logging.getLogger(__name__)
+_TICK = 0.1
+"""Longest wait for a message before the connections are looked after, in seconds."""
+_REMIND_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What the senders of a shard serve together.
+
+    Attributes:
+        topic: its topic.
+        begin: for each partition of the shard, ascending, its first row.
+        window_size: rows of each partition taken in turn.
+        spec_digest: digest of the feature spec; empty where there is none.
+        spec_json: the feature spec; empty where there is none.
+    """
+
+    topic: str
+    begin: Mapping[int, RowPosition]
+    window_size: int
+    spec_digest: str
+    spec_json: str
+
+
+@dataclass(frozen=True)
+class _Object:
+    lane: int
+    content: Any
+
+
+@dataclass
+class _Link:
+    """The connection to one sender."""
+
+    socket: zmq.Socket[bytes]
+    name: str
+    epoch: int = 0
+    started: Optional[Started] = None
+    ended: bool = False
+    sent_start: bool = False
+    heard: float = 0.0
+    pinged: float = 0.0
+    reminded: float = 0.0
+
+
+class DataReceiver:
+    """Receives the data of one shard; senders may come before or after, and may be restarted.
+
+    ``recv()`` returns objects one by one. The pipeline calls ``start`` with its positions, ``poll`` for frames and
+    ``credit`` for each frame it has used up. All calls must come from one thread at a time.
+
+    Args:
+        address: host or IP of the senders.
+        namespace: channel namespace, as at the sender.
+        shard_id: shard to receive.
+        dataset_name: data set name, as at the sender.
+        num_shards: shards of the channel; None where there is a single sender, which then is not compared.
+        port: first port of the channel.
+        num_consumers: senders that share the data.
+        max_queue_size: frames that may be in flight for each partition.
+
+    Raises:
+        ValueError: an argument out of range.
+        ChannelError: an address that cannot be resolved.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        namespace: str,
+        shard_id: int,
+        dataset_name: str,
+        *,
+        num_shards: Optional[int] = None,
+        port: int = 45600,
+        num_consumers: int = 1,
+        max_queue_size: int = 10,
+    ) -> None:
+        if num_shards is None and num_consumers > 1:
+            raise ValueError("num_shards must be given where there are several senders")
+        if shard_id < 0 or (num_shards is not None and shard_id >= num_shards):
+            raise ValueError(f"shard_id={shard_id}: expected 0 to num_shards - 1 (num_shards={num_shards})")
+        if num_consumers < 1 or max_queue_size < 1:
+            raise ValueError(f"num_consumers={num_consumers}, max_queue_size={max_queue_size}: expected at least 1")
+        self._channel = {"namespace": namespace, "dataset_name": dataset_name}
+        self._shard_id = shard_id
+        self._num_shards = num_shards or 0
+        self._max_queue_size = max_queue_size
+        self._number = secrets.randbits(64)
+        self._begun = False
+        self._topic = ""
+        self._rule = "earliest"
+        self._begin: Dict[int, RowPosition] = {}
+        self._frontier: Dict[int, RowPosition] = {}
+        self._held: Dict[int, int] = {}
+        self._high: Dict[int, int] = {}
+        self._ready: Deque[Union[Frame, _Object]] = deque()
+        self._stream: Optional[Stream] = None
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._poller = zmq.Poller()
+        host = resolve(address)
+        ports = [port + index * self._num_shards + shard_id for index in range(num_consumers)]
+        self._links = [self._connect(host, number) for number in ports]
+
+    def _connect(self, host: str, port: int) -> _Link:
+        socket = self._context.socket(zmq.DEALER)
+        socket.set(zmq.IPV6, int(host.startswith("[")))
+        socket.set(zmq.IMMEDIATE, 1)  # nothing queues up for a sender that is not there
+        socket.set(zmq.SNDHWM, 0)
+        socket.set(zmq.RCVHWM, 0)
+        socket.set(zmq.MAXMSGSIZE, MAX_PART_BYTES)
+        socket.set(zmq.RECONNECT_IVL, 100)
+        socket.connect(f"tcp://{host}:{port}")
+        self._poller.register(socket, zmq.POLLIN)
+        return _Link(socket, f"{host}:{port}", reminded=time.monotonic())
+
+    @property
+    def stream(self) -> Optional[Stream]:
+        """What is served; None until every sender has answered."""
+        return self._stream
+
+    @property
+    def ended(self) -> Set[int]:
+        """Partitions of which ``poll`` has returned the last frame."""
+        if self._ready:
+            return set()
+        return {lane for link in self._links if link.ended and link.started for lane in link.started.lanes}
+
+    @property
+    def high(self) -> Mapping[int, int]:
+        """For each partition, the offset after its newest message, as of the last frame."""
+        return self._high
+
+    def start(self, positions: Mapping[int, RowPosition], *, topic: str = "", rule: str = "earliest") -> None:
+        """Ask the senders for the shard's rows.
+
+        Args:
+            positions: first row wanted of each partition known.
+            topic: topic these positions belong to; empty for none.
+            rule: where other partitions begin: ``earliest``, ``latest`` or an ISO time.
+        """
+        if self._begun:
+            raise ValueError("this receiver was started before")
+        self._begun = True
+        self._topic, self._rule = topic, rule
+        self._frontier = {partition: RowPosition(*position) for partition, position in positions.items()}
+
+    def poll(self, timeout: float) -> List[Frame]:
+        """Frames that came, in order within a partition; waits up to ``timeout`` seconds for one.
+
+        Each is to be given back with ``credit``. None are returned before ``stream`` is known.
+
+        Raises:
+            ChannelError: a sender refuses, or is not what was expected.
+        """
+        if not self._begun:
+            self.start({})
+        self._wait(timeout)
+        frames = [item for item in self._ready if isinstance(item, Frame)] if self._stream else []
+        if self._stream:
+            self._ready.clear()
+        return frames
+
+    def credit(self, partition: int, count: int = 1) -> None:
+        """Give back frames of a partition: as many more may be sent."""
+        self._held[partition] -= count
+        for link in self._links:
+            if link.started is not None and partition in link.started.lanes and not link.ended:
+                # Where the connection is gone this is not sent; the next START counts anew.
+                self._send(link, Kind.CREDIT, {"lane": partition, "n": count})
+
+    def recv(self, timeout: Optional[float] = None) -> Any:
+        """The shard's part of the next object; of the pipeline's frames, the tuple of columns.
+
+        Raises:
+            TimeoutError: nothing came within ``timeout`` seconds.
+            EOFError: the sender was closed and everything was received.
+            ChannelError: a sender refuses, or is not what was expected.
+        """
+        if not self._begun:
+            self.start({})
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        while not (self._ready and self._stream):
+            if self._stream and all(link.ended for link in self._links):
+                raise EOFError("the sender has closed the channel")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"nothing received within {timeout} s")
+            self._wait(left)
+        item = self._ready.popleft()
+        if isinstance(item, Frame):
+            self.credit(item.positions.partition)
+            return item.columns
+        self.credit(item.lane)
+        return item.content
+
+    def close(self, linger: float = 1.0) -> None:
+        """Tell the senders to stop and close; the message has ``linger`` seconds to leave."""
+        for link in self._links:
+            if link.sent_start and not link.socket.closed:
+                self._send(link, Kind.STOP, {})
+        self._context.destroy(linger=int(linger * 1000))
+
+    def _wait(self, timeout: float) -> None:
+        """Serve the connections until something is ready, an end is heard or the time is up."""
+        deadline = time.monotonic() + timeout
+        ended = sum(link.ended for link in self._links)
+        while True:
+            for link in self._links:
+                self._attend(link)
+            ready = self._ready and self._stream
+            left = 0.0 if ready else max(0.0, deadline - time.monotonic())
+            events = dict(self._poller.poll(math.ceil(min(left, _TICK) * 1000)))
+            for link in self._links:
+                if link.socket in events:
+                    self._receive(link)
+            if ready or (self._ready and self._stream) or sum(link.ended for link in self._links) > ended or left == 0:
+                return
+
+    def _attend(self, link: _Link) -> None:
+        """Start or ping a sender where that is due."""
+        now = time.monotonic()
+        if link.ended:
+            return
+        if not link.sent_start:
+            self._start_link(link, now)
+        elif now - max(link.heard, link.pinged) > PING_SECONDS:
+            link.pinged = now
+            self._send(link, Kind.PING, {})
+        if link.started is None and now - link.reminded > _REMIND_SECONDS:
+            link.reminded = now
+            _log.info("waiting for the consumer at %s", link.name)
+
+    def _start_link(self, link: _Link, now: float) -> None:
+        index, count = self._links.index(link), len(self._links)
+        start = Start(
+            shard=self._shard_id,
+            num_shards=self._num_shards,
+            receiver=self._number,
+            topic=self._topic,
+            positions={lane: tuple(place) for lane, place in self._frontier.items() if lane % count == index},
+            rule=self._rule,
+            credits=self._max_queue_size,
+            held=self._held,
+            **self._channel,
+        )
+        link.epoch = secrets.randbits(64) or 1
+        link.sent_start = self._send(link, Kind.START, start.model_dump(mode="json"))
+        link.pinged = now
+
+    def _send(self, link: _Link, kind: Kind, body: Mapping[str, Any]) -> bool:
+        try:
+            link.socket.send_multipart(encode(kind, link.epoch, body), zmq.NOBLOCK)
+        except zmq.Again:  # not connected
+            return False
+        return True
+
+    def _receive(self, link: _Link) -> None:
+        while True:
+            try:
+                parts = _recv_parts(link.socket)
+            except zmq.Again:
+                return
+            try:
+                wire = decode(parts)
+                if wire.epoch == link.epoch:
+                    self._handle(link, wire)
+            except FrameError as error:
+                raise ChannelError(f"{link.name} sent a damaged message: {error}") from None
+
+    def _handle(self, link: _Link, wire: Wire) -> None:
+        link.heard = time.monotonic()
+        if wire.kind == Kind.STARTED:
+            self._started(link, read_started(wire.body))
+        elif wire.kind == Kind.DATA:
+            self._data(link, decode_frame(wire))
+        elif wire.kind == Kind.OBJECT:
+            self._count(link, 0)
+            self._ready.append(_Object(0, join(wire.body.get("structure"), wire.arrays)))
+        elif wire.kind == Kind.NEED_START:
+            _log.info("the consumer at %s was restarted: continuing where it stopped", link.name)
+            link.sent_start = False
+        elif wire.kind == Kind.END:
+            link.ended = True
+        elif wire.kind == Kind.ERROR:
+            raise ChannelError(str(wire.body.get("text"))[:1000])
+
+    def _started(self, link: _Link, answer: Started) -> None:
+        if answer.num_consumers != len(self._links):
+            raise ChannelError(
+                f"num_consumers: the consumer at {link.name} has {answer.num_consumers}, "
+                f"this receiver {len(self._links)}; give both the same"
+            )
+        for other in self._links:
+            known = other.started
+            if known is not None:
+                _compare(link.name, known, answer)
+        if link.started is not None and link.started.lanes.keys() != answer.lanes.keys():
+            raise ChannelError(
+                f"partitions: the consumer at {link.name} now serves {sorted(answer.lanes)} of topic {answer.topic}, "
+                f"before {sorted(link.started.lanes)}; restart this program to read them all"
+            )
+        for lane, stated in answer.lanes.items():
+            begin = RowPosition(*stated.begin)
+            if self._frontier.setdefault(lane, begin) != begin:
+                raise ChannelError(f"{link.name} starts partition {lane} at {tuple(begin)}, not where it was told to")
+            self._begin.setdefault(lane, begin)
+            self._held.setdefault(lane, 0)
+            self._high[lane] = stated.high
+        link.started = answer
+        if self._stream is None and all(other.started for other in self._links):
+            self._stream = self._combined(answer)
+
+    def _combined(self, answer: Started) -> Stream:
+        lanes = sorted(lane for link in self._links if link.started for lane in link.started.lanes)
+        if not lanes:
+            raise ChannelError(f"topic {answer.topic}: no partition for shard {self._shard_id}")
+        begin = {lane: self._begin[lane] for lane in lanes}
+        return Stream(answer.topic, begin, answer.window_size, answer.spec_digest, answer.spec_json)
+
+    def _data(self, link: _Link, frame: Frame) -> None:
+        lane = frame.positions.partition
+        self._count(link, lane)
+        if frame.positions.begin != self._frontier[lane]:
+            raise ChannelError(
+                f"{link.name} sent partition {lane} from {tuple(frame.positions.begin)}, "
+                f"expected {tuple(self._frontier[lane])}"
+            )
+        self._frontier[lane] = frame.positions.next
+        self._high[lane] = frame.positions.high
+        self._ready.append(frame)
+
+    def _count(self, link: _Link, lane: int) -> None:
+        if link.started is None or lane not in link.started.lanes or self._held[lane] >= self._max_queue_size:
+            raise ChannelError(f"{link.name} sent a frame of partition {lane} that was not asked for")
+        self._held[lane] += 1
+
+
+def _compare(name: str, known: Started, answer: Started) -> None:
+    """Raise ChannelError where a sender's answer does not fit what is known of the stream."""
+    if answer.topic != known.topic:
+        raise ChannelError(f"topic: the consumer at {name} reads {answer.topic!r}, expected {known.topic!r}")
+    if answer.spec_digest != known.spec_digest:
+        raise ChannelError(
+            f"features: the consumer at {name} has feature spec {answer.spec_digest}, expected {known.spec_digest}; "
+            "ids of two specs do not mix"
+        )
+    if answer.window_size != known.window_size:
+        raise ChannelError(
+            f"window_size: the consumer at {name} has {answer.window_size}, expected {known.window_size}"
+        )
+
+
+def _recv_parts(socket: zmq.Socket[bytes]) -> List[Part]:
+    """One message without copying its arrays; parts beyond the limit are not kept."""
+    parts: List[Part] = []
+    frames: Tuple[zmq.Frame, ...] = ()
+    more = True
+    while more:
+        frame = socket.recv(zmq.NOBLOCK if not frames else 0, copy=False)
+        frames = (frame,)
+        more = bool(frame.more)
+        if len(parts) <= MAX_PARTS:
+            parts.append(frame.buffer)
+    return parts

@@ -1,0 +1,132 @@
+"""The rows of one batch on their way into and out of the graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+from mindspore import Parameter, Tensor
+
+from ..embedding.dedupe import DistinctIds, distinct_ids
+from ..embedding.lookup import HashEmbeddingLookup
+from ..embedding.table import Prepared
+from .hoist import LookupCall
+
+IdsKey = Tuple[Tuple[int, Tuple[int, ...]], ...]
+
+
+@dataclass
+class _TableBlocks:
+    """All calls of one lookup: a block of rows for each, in buffers that are filled anew every step."""
+
+    cell: HashEmbeddingLookup
+    calls: List[LookupCall]
+    buffers: List[np.ndarray]
+    rows: Tuple[Parameter, ...]
+    ids: Tuple[Parameter, ...]
+
+    @property
+    def key(self) -> IdsKey:
+        """What this table reads; tables that read the same share the search for distinct ids."""
+        return tuple((call.input_index, call.columns) for call in self.calls)
+
+
+class BatchBlocks:
+    """Graph parameters that hold the rows of a batch of up to `capacity` rows, for each lookup of a network."""
+
+    def __init__(self, calls: Sequence[LookupCall], capacity: int) -> None:
+        self.capacity = capacity
+        cells: Dict[str, List[LookupCall]] = {}
+        for call in calls:
+            cells.setdefault(call.cell.table_name, []).append(call)
+        self._tables = [_make(table_calls, capacity) for table_calls in cells.values()]
+
+    @property
+    def row_parameters(self) -> List[Parameter]:
+        """The blocks a gradient is wanted for, in the order `sum_gradients` takes it."""
+        return [block for table in self._tables for block in table.rows]
+
+    def attach(self) -> None:
+        """Make the lookups read these blocks in the next compilation."""
+        for table in self._tables:
+            table.cell.use_blocks(table.rows, table.ids)
+
+    def fill(self, inputs: Sequence[np.ndarray], rows: int, create: bool) -> List[Prepared]:
+        """Gather the rows of the first `rows` rows of `inputs`; the rest of the blocks becomes zero.
+
+        Args:
+            create: give unknown ids a row (training); else they read as zeros.
+        """
+        shared: Dict[IdsKey, DistinctIds] = {}
+        prepared = []
+        for table in self._tables:
+            if table.key not in shared:
+                ids = [call.ids(inputs)[:rows].reshape(-1) for call in table.calls]
+                shared[table.key] = distinct_ids(ids[0] if len(ids) == 1 else np.concatenate(ids))
+            host = table.cell.table
+            batch = host.prepare(shared[table.key]) if create else host.find(shared[table.key])
+            _read(table, batch, rows)
+            for k, parameter in enumerate(table.ids):
+                call = table.calls[k]
+                parameter.set_data(Tensor(call.ids(inputs).reshape(self.capacity, *call.shape)))
+            prepared.append(batch)
+        return prepared
+
+    def sum_gradients(
+        self, prepared: Sequence[Prepared], grads: Sequence[np.ndarray], rows: int
+    ) -> Tuple[List[np.ndarray], bool]:
+        """Sum the gradients of a mean loss over `rows` rows into those of the summed loss, by distinct id.
+
+        Returns:
+            float32[u, dim] for each table, and whether all of them can be used.
+        """
+        sums, usable, k = [], True, 0
+        for table, batch in zip(self._tables, prepared):
+            parts = [grad[:rows].reshape(-1, table.cell.embedding_size) for grad in grads[k : k + len(table.calls)]]
+            k += len(table.calls)
+            total, good = table.cell.table.sum_gradients(
+                batch, parts[0] if len(parts) == 1 else np.concatenate(parts), float(rows)
+            )
+            sums.append(total)
+            usable &= good
+        return sums, usable
+
+    def apply(self, prepared: Sequence[Prepared], sums: Sequence[np.ndarray]) -> None:
+        """Let each table's optimizer update its rows."""
+        for table, batch, total in zip(self._tables, prepared, sums):
+            table.cell.table.apply(batch, total)
+
+
+def _make(calls: List[LookupCall], capacity: int) -> _TableBlocks:
+    cell = calls[0].cell
+    name = cell.table_name
+    buffers = [np.zeros((capacity, *call.shape, cell.embedding_size), np.float32) for call in calls]
+    rows = tuple(Parameter(Tensor(b), name=f"{name}.rows.{capacity}.{k}") for k, b in enumerate(buffers))
+    ids: Tuple[Parameter, ...] = ()
+    if len(calls) > 1:
+        ids = tuple(
+            Parameter(
+                Tensor(np.zeros((capacity, *call.shape), np.int64)),
+                name=f"{name}.ids.{capacity}.{k}",
+                requires_grad=False,
+            )
+            for k, call in enumerate(calls)
+        )
+    return _TableBlocks(cell, calls, buffers, rows, ids)
+
+
+def _read(table: _TableBlocks, batch: Prepared, rows: int) -> None:
+    """Gather into the buffers and hand them to the graph; the graph is done with them when the step's outputs are read."""
+    flat = [buffer.reshape(-1, table.cell.embedding_size) for buffer in table.buffers]
+    used = [rows * len(call.columns) for call in table.calls]
+    if len(flat) == 1:
+        table.cell.table.read(batch, out=flat[0][: used[0]])
+    else:
+        gathered, begin = table.cell.table.read(batch), 0
+        for buffer, count in zip(flat, used):
+            buffer[:count] = gathered[begin : begin + count]
+            begin += count
+    for buffer, count, parameter, block in zip(flat, used, table.rows, table.buffers):
+        buffer[count:] = 0.0
+        parameter.set_data(Tensor.from_numpy(block))
