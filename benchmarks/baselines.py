@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from typing import Optional
+from typing import Dict, Optional, Union
 
 import numpy as np
 import pandas as pd
@@ -128,13 +128,17 @@ def river_logistic(
         return None
     from river import linear_model, optim
 
+    # River learns its intercept by plain SGD, whose constant rate costs AUC: the bias is a feature here, as in ours.
     model = linear_model.LogisticRegression(
-        optimizer=optim.FTRLProximal(alpha=alpha, beta=beta, l1=0.0, l2=0.0), intercept_lr=alpha
+        optimizer=optim.FTRLProximal(alpha=alpha, beta=beta, l1=0.0, l2=0.0), intercept_lr=0.0
     )
     flat_labels = np.asarray(labels).reshape(-1).astype(bool)
     probabilities = np.empty(flat_labels.size)
     for i in range(flat_labels.size):
-        row = {key: value for key, value in zip(ids[i].tolist(), weights[i].tolist()) if value}
+        row: Dict[Union[int, str], float] = {
+            key: value for key, value in zip(ids[i].tolist(), weights[i].tolist()) if value
+        }
+        row["bias"] = 1.0
         label = bool(flat_labels[i])
         probabilities[i] = model.predict_proba_one(row)[True]
         model.learn_one(row, label)

@@ -28,6 +28,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return 0
     if given[0] not in COMMANDS:
         raise ConfigError(f"unknown command {given[0]!r}: expected one of {', '.join(COMMANDS)}")
+    sys.argv[0] = f"python -m mindspore_rec {given[0]}"  # what --help of the command calls itself
     status: int = importlib.import_module(f"mindspore_rec.cli.{given[0]}").main(given[1:])
     return status
 

@@ -36,7 +36,7 @@ def tansu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield running
 
 
-@pytest.fixture()
+@pytest.fixture
 def topic() -> str:
     """The name of a topic that does not exist yet."""
     return f"topic-{next(_names)}"

@@ -148,6 +148,7 @@ class Programs:
                 self._tails[name].append(line)
                 self._spoke[name] = time.monotonic()
                 if on_line is not None:
-                    on_line(line)
+                    with contextlib.suppress(OSError):  # a closed terminal must not stop the program's log
+                        on_line(line)
         process.wait()
         self._events.put(name)

@@ -4,8 +4,7 @@ A broker, then producer.py, consumer.py and online_train.py as processes of thei
 ``rows`` rows; then everything is stopped and the last line on stdout is one JSON object.
 """
 
-from __future__ import annotations
-
+import contextlib
 import json
 import os
 import sys
@@ -25,7 +24,12 @@ from mindspore_rec.stream.brokers import BROKERS, BrokerFailed, free_port
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLES = REPOSITORY / "examples" / "online_learning"
 METRICS_WINDOW = 100_000
+# Keys of the JSON object that producer.py and online_train.py print as their last line.
+PRODUCED = ("rows_produced",)
+TRAINED = ("rows_trained", "rows_rejected", "auc_first_window", "auc_last_window", "logloss", "samples_per_s")
+LEFT = ("checkpoint", "last_window_source_rows")
 MAX_PORT = 65_000
+POLL_SECONDS = 5.0
 SILENCE_SECONDS = 120.0
 """The trainer reports every few seconds; after so long without a line something hangs."""
 
@@ -65,9 +69,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                     programs.stop()
         except BrokerFailed as error:
             raise UserError(str(error)) from None
-    summary = _summary(_result(programs, "producer"), _result(programs, "online_train"), config.seed)
+    summary = _summary(programs, config.seed)
     summary["seconds"] = round(time.monotonic() - started, 1)
-    _say("done")
+    _say("done: AUC {auc_first_window} at first, {auc_last_window} at last, {auc_oracle} at most".format(**summary))
     sys.stdout.write(json.dumps(summary) + "\n")
     return 0
 
@@ -126,7 +130,7 @@ def _wait_for_trainer(programs: Programs) -> None:
     """Returns when the trainer has ended with status 0 and the producer too; any other end is an error."""
     waiting = {"producer", "online_train"}
     while waiting:
-        ended = programs.wait(timeout=5.0)
+        ended = programs.wait(POLL_SECONDS)
         if ended is None and programs.silence("online_train") > SILENCE_SECONDS:
             raise _failure(programs, "online_train", f"wrote nothing for {SILENCE_SECONDS:g} s")
         if ended is not None and (programs.status(ended) != 0 or ended not in waiting):
@@ -140,27 +144,26 @@ def _failure(programs: Programs, name: str, what: str) -> UserError:
     return UserError(f"{name}.py {what}; all it wrote is in {_short(programs.log(name))}")
 
 
-def _result(programs: Programs, name: str) -> Dict[str, Any]:
-    """The JSON object a program prints as its last line."""
+def _result(programs: Programs, name: str, keys: Sequence[str]) -> Dict[str, Any]:
+    """The JSON object with these keys that a program prints as its last line."""
     for line in reversed(programs.tail(name)):
         if line.startswith("{"):
-            found: Dict[str, Any] = json.loads(line)
-            return found
-    raise _failure(programs, name, "printed no summary")
+            with contextlib.suppress(ValueError):
+                found: Dict[str, Any] = json.loads(line)
+                if all(key in found for key in keys):
+                    return found
+    raise _failure(programs, name, f"printed no summary with {', '.join(keys)}")
 
 
-def _summary(produced: Dict[str, Any], trained: Dict[str, Any], seed: int) -> Dict[str, Any]:
+def _summary(programs: Programs, seed: int) -> Dict[str, Any]:
     """One object of both programs' figures and the oracle's, over the rows of the trainer's last window."""
+    produced = _result(programs, "producer", PRODUCED)
+    trained = _result(programs, "online_train", (*TRAINED, *LEFT))
     first, last = trained["last_window_source_rows"]
     return {
-        "rows_produced": produced["rows_produced"],
-        "rows_trained": trained["rows_trained"],
-        "rows_rejected": trained["rows_rejected"],
-        "auc_first_window": trained["auc_first_window"],
-        "auc_last_window": trained["auc_last_window"],
+        **{key: produced[key] for key in PRODUCED},
+        **{key: trained[key] for key in TRAINED},
         "auc_oracle": round(oracle_auc(seed, first, last), 6),
-        "logloss": trained["logloss"],
-        "samples_per_s": trained["samples_per_s"],
         "checkpoint": trained["checkpoint"],
     }
 
@@ -171,7 +174,8 @@ def _relay(line: str) -> None:
 
 
 def _short(path: Path) -> str:
-    return os.path.relpath(path)
+    here = Path.cwd()
+    return str(path.relative_to(here) if here in path.parents else path)
 
 
 def _say(text: str) -> None:

@@ -10,25 +10,25 @@ import yaml
 
 from mindspore_rec.config import ConfigError
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 16
+MAX_DEPTH = 20
 
 
 def read_mapping(path: Path) -> Dict[str, Any]:
     """The keys and values of a YAML file, empty for an empty file.
 
     Raises:
-        ConfigError: the file cannot be read, is longer than 1 MiB, or is anything but one mapping of distinct keys.
+        ConfigError: the file cannot be read, is longer than 64 KiB, or is anything but one mapping of distinct keys.
     """
     text = _read(path)
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise ConfigError(f"{path}: YAML aliases (*name) are not supported")
+        _check_events(text, path)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{path}: not valid YAML{where}: {error.problem or error.context}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {type(error).__name__}") from None
     if content is None:
         return {}
@@ -40,6 +40,20 @@ def read_mapping(path: Path) -> Dict[str, Any]:
             raise ConfigError(f"{path}: key {key_node.value!r} is given twice")
         seen.add(key_node.value)
     return {str(key): _plain(value) for key, value in content.items()}
+
+
+def _check_events(text: str, path: Path) -> None:
+    """Refuse what makes a small file a large object: aliases, and nesting, before anything is built."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError(f"{path}: YAML aliases (*name) are not supported")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"{path}: nested more than {MAX_DEPTH} deep")
 
 
 def _read(path: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from .hashing import mix64
+from mindspore_rec.embedding.hashing import mix64
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .hashing import mix64
+from mindspore_rec.embedding.hashing import mix64
 
 MAX_LOAD = 0.7
 _EMPTY = np.uint64(0)

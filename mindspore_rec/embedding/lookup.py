@@ -8,8 +8,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from .optimizers import Adagrad
-from .table import HashTable, SparseOptimizer
+from mindspore_rec.embedding.optimizers import Adagrad
+from mindspore_rec.embedding.table import HashTable, SparseOptimizer
 
 
 class HashEmbeddingLookup(nn.Cell):
@@ -67,7 +67,7 @@ class HashEmbeddingLookup(nn.Cell):
         # Several lookups of one table share this code, so the ids tell the blocks apart. Where two blocks hold the
         # same id at a position their rows are equal, and the mean of them is that row, its gradient shared.
         matches = ops.zeros(ids.shape, mstype.float32)
-        rows = ops.zeros(ids.shape + (self.embedding_size,), mstype.float32)
+        rows = ops.zeros((*ids.shape, self.embedding_size), mstype.float32)
         for k in range(len(self.row_blocks)):
             if self.id_blocks[k].shape == ids.shape:
                 match = ops.cast(ops.equal(ids, self.id_blocks[k]), mstype.float32)

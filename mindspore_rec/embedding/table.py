@@ -9,12 +9,12 @@ from typing import Dict, Optional, Protocol, Tuple, Union
 import numpy as np
 from numba import njit
 
-from .dedupe import DistinctIds, distinct_ids
-from .hashing import fill_uniform
-from .index import IdIndex
-from .memory import reserve
-from .optimizers import ApplyRange
-from .ranges import host_threads, over_ranges
+from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
+from mindspore_rec.embedding.hashing import fill_uniform
+from mindspore_rec.embedding.index import IdIndex
+from mindspore_rec.embedding.memory import reserve
+from mindspore_rec.embedding.optimizers import ApplyRange
+from mindspore_rec.embedding.ranges import host_threads, over_ranges
 
 MEMORY_SHARE = 0.8
 MAX_ROWS = 2**31 - 1

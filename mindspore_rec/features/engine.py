@@ -24,12 +24,12 @@ class FeatureEngine(Protocol):
     def spec(self) -> FeatureSpec:
         """What decides ids and weights."""
 
-    def transform(self, messages: Sequence[bytes], message_format: str, /) -> Features:
+    def transform(self, messages: Sequence[bytes], format: str, /) -> Features:
         """Rows of the messages as arrays.
 
         Args:
             messages: raw message values.
-            message_format: ``block`` or ``tsv`` (lines of tab-separated fields, one in ``tsv``), or ``json`` (one JSON
+            format: ``block`` or ``tsv`` (lines of tab-separated fields, one in ``tsv``), or ``json`` (one JSON
                 list of the fields a message).
 
         Raises:
@@ -44,7 +44,7 @@ class FeatureEngine(Protocol):
         """
 
 
-def row_bytes(message: bytes, message_format: str, row: int) -> bytes:
+def row_bytes(message: bytes, format: str, row: int) -> bytes:
     r"""Bytes of one row of a message, without the end of its line, as dead letters hold them.
 
     Raises:
@@ -54,8 +54,8 @@ def row_bytes(message: bytes, message_format: str, row: int) -> bytes:
         >>> row_bytes(b"0\t1\n1\t2\n", "block", 1)
         b'1\t2'
     """
-    check_format(message_format)
-    rows = split_rows(message, message_format)
+    check_format(format)
+    rows = split_rows(message, format)
     if not 0 <= row < len(rows):
         raise IndexError(f"row {row} of a message of {len(rows)} rows")
     return rows[row]

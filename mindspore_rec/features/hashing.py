@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from mindspore_rec.features.batch import Int64, UInt8, UInt32, UInt64
-from mindspore_rec.features.words import WORD_PADDING, first_bytes, load_word
+from mindspore_rec.features.words import PADDING, first_bytes, load_word
 
 _C1 = np.uint64(0x87C37B91114253D5)
 _C2 = np.uint64(0x4CF5AD432745937F)
@@ -105,7 +105,7 @@ def hash_spans(buffer: UInt8, offsets: Int64, seeds: UInt32) -> UInt64:
 
 def join_values(values: Sequence[bytes]) -> Tuple[UInt8, Int64]:
     """The values end to end with the padding the kernels need, and their n + 1 offsets."""
-    buffer = np.frombuffer(b"".join([*values, bytes(WORD_PADDING)]), np.uint8)
+    buffer = np.frombuffer(b"".join([*values, bytes(PADDING)]), np.uint8)
     offsets = np.zeros(len(values) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])
     return buffer, offsets

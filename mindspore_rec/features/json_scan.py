@@ -9,8 +9,9 @@ from numba import njit
 
 from mindspore_rec.features.batch import Float32, Float64, Int64, UInt8, UInt32
 from mindspore_rec.features.hashing import hash_span, hash_word
+from mindspore_rec.features.number_scan import scan_number
 from mindspore_rec.features.numeric import scale
-from mindspore_rec.features.text_scan import is_utf8, scan_number
+from mindspore_rec.features.utf8_scan import is_utf8
 from mindspore_rec.features.words import HIGHS, first_bytes, load_word, trailing_zeros, zero_bytes
 
 _SPACE, _TAB, _NEWLINE, _RETURN = 32, 9, 10, 13
@@ -115,11 +116,12 @@ def parse_json(
     kind: int,
     low: Float64,
     high: Float64,
-    hashes: Int64,
+    ids: Int64,
     weights: Float32,
-    label: Float32,
+    labels: Float32,
+    row: np.int64,
 ) -> bool:
-    """Parse the JSON list ``buffer[start:end]``; False where it gives up. Arguments as ``parse_line``.
+    """Parse the JSON list ``buffer[start:end]`` into a row; False where it gives up. Arguments as ``parse_line``.
 
     A list cut short runs on into the next message, which the last check finds out, or stops at the zeros behind the last.
     """
@@ -135,7 +137,7 @@ def parse_json(
     if quoted and not (buffer[position] == _QUOTE and buffer[position - 2] == _QUOTE):  # one character: "0" or "1"
         return False
     position += quoted
-    label[0] = np.float32(value)
+    labels[row, 0] = np.float32(value)
     for field in range(len(low)):
         position = _next_value(buffer, position, _COMMA)
         if position < 0:
@@ -143,7 +145,7 @@ def parse_json(
         plain, weight, position = _parse_number(buffer, position, kind, low[field], high[field])
         if not plain:
             return False
-        weights[field] = weight
+        weights[row, field] = weight
     for field in range(len(seeds)):
         position = _next_value(buffer, position, _COMMA)
         if position < 0:
@@ -151,6 +153,6 @@ def parse_json(
         plain, hashed, position = _parse_category(buffer, position, end, seeds[field])
         if not plain:
             return False
-        hashes[field] = np.int64(hashed)
+        ids[row, len(low) + field] = np.int64(hashed)
     position = _skip_space(buffer, position)
     return buffer[position] == _CLOSE and _skip_space(buffer, position + 1) == end

@@ -9,21 +9,14 @@ from numba import njit
 
 from mindspore_rec.features.batch import Float32, Float64, Int32, Int64, UInt8, UInt32
 from mindspore_rec.features.hashing import hash_span, hash_word
+from mindspore_rec.features.number_scan import read_integers, scan_number
 from mindspore_rec.features.numeric import scale
-from mindspore_rec.features.text_scan import find_byte, is_utf8, scan_number
-from mindspore_rec.features.words import first_bytes, load_word, offset_of, repeat_byte
+from mindspore_rec.features.utf8_scan import is_utf8
+from mindspore_rec.features.words import first_bits, first_bytes, load_word, match_block, trailing_zeros
 
-_TAB, _NEWLINE, _RETURN, _MINUS, _ZERO, _ONE = 9, 10, 13, ord("-"), ord("0"), ord("1")
-_TABS = np.uint64(0x0909090909090909)
-_NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
-_ZEROS = np.uint64(0x3030303030303030)
-_SIXES = np.uint64(0x0606060606060606)
-_HIGH_HALVES = np.uint64(0xF0F0F0F0F0F0F0F0)
-_PAIRS = np.uint64(0x000000FF000000FF)
-_HUNDREDS = np.uint64(0x000F424000000064)  # 100 and 1000000 << 32
-_THOUSANDS = np.uint64(0x0000271000000001)  # 1 and 10000 << 32
-_TEN = np.uint64(10)
-_FOUR, _EIGHT, _SIXTEEN, _THIRTY_TWO = np.uint64(4), np.uint64(8), np.uint64(16), np.uint64(32)
+_TAB, _NEWLINE, _RETURN, _LABEL_0, _LABEL_1 = 9, 10, 13, ord("0"), ord("1")
+_NO_BITS = np.uint64(0)
+_ONE = np.uint64(1)
 
 
 @njit(cache=True, nogil=True)
@@ -42,61 +35,85 @@ def split_lines(buffer: UInt8, offsets: Int64, newlines: int) -> Tuple[Int64, In
     starts = np.empty(newlines + messages, np.int64)
     ends = np.empty(newlines + messages, np.int64)
     message = np.empty(newlines + messages, np.int32)
-    row = np.empty(newlines + messages, np.int32)
     counts = np.empty(messages, np.int32)
     total = 0
     for m in range(messages):
-        position, end = offsets[m], offsets[m + 1]
-        first = total
-        while position < end:
-            stop = find_byte(buffer, position, end, _NEWLINES)
-            starts[total] = position
-            ends[total] = stop - 1 if stop > position and buffer[stop - 1] == _RETURN else stop
-            message[total] = m
-            row[total] = total - first
-            total += 1
-            position = stop + 1
+        first, start, end = total, offsets[m], offsets[m + 1]
+        for position in range(start, end, 64):
+            found = first_bits(match_block(buffer, position, _NEWLINE), end - position)
+            while found != _NO_BITS:
+                stop = position + np.int64(trailing_zeros(found))
+                starts[total], ends[total] = start, _without_return(buffer, start, stop)
+                start = stop + 1
+                total += 1
+                found &= found - _ONE
+        starts[total], ends[total] = start, _without_return(buffer, start, end)
+        total += 1
         while total > first and starts[total - 1] == ends[total - 1]:
             total -= 1
         counts[m] = total - first
-    return starts[:total], ends[:total], message[:total], row[:total], counts
+        message[first:total] = m
+    row = np.empty(total, np.int32)
+    for i in range(total):
+        row[i] = 0 if i == 0 or message[i] != message[i - 1] else row[i - 1] + 1
+    return starts[:total], ends[:total], message[:total], row, counts
 
 
 @njit(cache=True, nogil=True)
-def _short_integer(word: np.uint64, size: np.int64) -> Tuple[bool, np.int64]:
-    """The integer of 1 to 7 digits at the start of the word, and whether it is one. Eight digits at a time, no loop."""
-    half = np.uint64(size) * _FOUR
-    shift = _THIRTY_TWO - half
-    digits = ((word << shift) << shift) | ((_ZEROS >> half) >> half)  # right-aligned, zeros in front
-    valid = ((digits & _HIGH_HALVES) == _ZEROS) & (((digits + _SIXES) & _HIGH_HALVES) == _ZEROS)
-    digits -= _ZEROS
-    digits = digits * _TEN + (digits >> _EIGHT)
-    digits = ((digits & _PAIRS) * _HUNDREDS + ((digits >> _SIXTEEN) & _PAIRS) * _THOUSANDS) >> _THIRTY_TWO
-    return valid & (size > 0), np.int64(digits)
+def _without_return(buffer: UInt8, start: np.int64, stop: np.int64) -> np.int64:
+    """End of the line without the carriage return it may end with."""
+    return stop - 1 if stop > start and buffer[stop - 1] == _RETURN else stop
 
 
 @njit(cache=True, nogil=True)
-def _parse_number(
-    buffer: UInt8, position: np.int64, end: np.int64, kind: int, low: float, high: float, small: Float32
-) -> Tuple[bool, np.float32, np.int64]:
-    """Whether a number field is plain, its weight, and the position of the tab after it."""
-    word = load_word(buffer, position)
-    size = offset_of(word, _TABS)
-    if size == 0:
-        return True, np.float32(0.0), position
-    if size < 8:
-        negative = buffer[position] == _MINUS
-        sign = np.int64(negative)
-        valid, integer = _short_integer(word >> np.uint64(8 * sign), size - sign)
-        if valid:
-            if not negative and integer < len(small):
-                return True, small[integer], position + size
-            value = -float(integer) if negative else float(integer)
-            return True, scale(value, kind, low, high), position + size
-    plain, value, stop = scan_number(buffer, position, False)
-    if not plain or stop >= end or buffer[stop] != _TAB:
-        return False, np.float32(0.0), stop
-    return True, scale(value, kind, low, high), stop
+def _split_line(buffer: UInt8, start: np.int64, end: np.int64, stops: Int64) -> bool:
+    """Fill the end of each field of a line; False if there are more or fewer fields than ``stops`` holds."""
+    last = len(stops) - 1
+    count = 0
+    for position in range(start, end, 64):
+        found = first_bits(match_block(buffer, position, _TAB), end - position)
+        while found != _NO_BITS:
+            if count == last:
+                return False
+            stops[count] = position + np.int64(trailing_zeros(found))
+            count += 1
+            found &= found - _ONE
+    stops[last] = end
+    return count == last
+
+
+@njit(cache=True, nogil=True)
+def _parse_numbers(
+    buffer: UInt8,
+    stops: Int64,
+    kind: int,
+    low: Float64,
+    high: Float64,
+    small: Float32,
+    magnitudes: Int64,
+    signs: Int64,
+    weights: Float32,
+    row: np.int64,
+) -> bool:
+    """Fill the weights of the row's number fields; False where it gives up."""
+    bits = read_integers(buffer, stops, magnitudes, signs)
+    if 0 <= bits < len(small):  # a power of two: no magnitude is above their bits together
+        for field in range(len(low)):
+            weights[row, field] = small[magnitudes[field]] * np.float32(signs[field])
+        return True
+    for field in range(len(low)):
+        start, stop = stops[field] + 1, stops[field + 1]
+        if start == stop:
+            weights[row, field] = 0.0
+            continue
+        if bits >= 0:
+            value = float(magnitudes[field]) * signs[field]
+        else:
+            plain, value, position = scan_number(buffer, start, False)
+            if not plain or position != stop:
+                return False
+        weights[row, field] = scale(value, kind, low[field], high[field])
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -109,42 +126,38 @@ def parse_line(
     low: Float64,
     high: Float64,
     small: Float32,
-    hashes: Int64,
+    stops: Int64,
+    magnitudes: Int64,
+    signs: Int64,
+    ids: Int64,
     weights: Float32,
-    label: Float32,
+    labels: Float32,
+    row: np.int64,
 ) -> bool:
-    """Parse ``buffer[start:end]``; False where it gives up, with the outputs then undefined.
+    """Parse ``buffer[start:end]`` into a row of the outputs; False where it gives up, the row is then undefined.
 
     Args:
         seeds: uint32[slot_dim].
         kind, low, high, small: see ``NumberScaling``.
-        hashes: int64[slot_dim], filled with the hashes of the categories.
-        weights: float32[num_fields], those of the numbers are filled.
-        label: float32[1], filled.
+        stops, magnitudes, signs: int64[num_columns], [dense_dim] and [dense_dim] of scratch.
+        ids: int64[n, num_fields], the hashes of the row's categories are filled in.
+        weights: float32[n, num_fields], those of its numbers are filled in.
+        labels: float32[n, 1], filled in.
+        row: which row.
     """
-    if end - start < 2 or buffer[start + 1] != _TAB or not is_utf8(buffer, start, end):
+    if not _split_line(buffer, start, end, stops) or not is_utf8(buffer, start, end):
         return False
-    if buffer[start] != _ZERO and buffer[start] != _ONE:
+    if stops[0] != start + 1 or not (buffer[start] == _LABEL_0 or buffer[start] == _LABEL_1):
         return False
-    label[0] = np.float32(buffer[start] - _ZERO)
-    position = start + 2
-    for field in range(len(low)):
-        plain, weight, position = _parse_number(buffer, position, end, kind, low[field], high[field], small)
-        if not plain or position >= end:
-            return False
-        weights[field] = weight
-        position += 1
-    last = len(seeds) - 1
+    labels[row, 0] = np.float32(buffer[start] - _LABEL_0)
+    dense_dim = len(low)
+    if not _parse_numbers(buffer, stops, kind, low, high, small, magnitudes, signs, weights, row):
+        return False
     for field in range(len(seeds)):
-        word = load_word(buffer, position)
-        size = min(offset_of(word, _TABS), end - position)
-        stop = position + size
-        if stop == end or buffer[stop] == _TAB:
-            hashes[field] = np.int64(hash_word(first_bytes(word, size), size, seeds[field]))
+        first = stops[dense_dim + field] + 1
+        size = stops[dense_dim + field + 1] - first
+        if size <= 8:
+            ids[row, dense_dim + field] = np.int64(hash_word(first_bytes(load_word(buffer, first), size), size, seeds[field]))
         else:
-            stop = find_byte(buffer, stop, end, _TABS)
-            hashes[field] = np.int64(hash_span(buffer, position, stop - position, seeds[field]))
-        if (stop == end) != (field == last):
-            return False
-        position = stop + 1
+            ids[row, dense_dim + field] = np.int64(hash_span(buffer, first, size, seeds[field]))
     return True

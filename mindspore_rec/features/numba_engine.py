@@ -41,22 +41,37 @@ def _parse_rows(
 ) -> np.uint64:
     """Fill the outputs of n rows; the status of a row it gives up is UNUSUAL. The value returned means nothing."""
     dense_dim = len(number_ids)
+    stops = np.empty(1 + dense_dim + len(seeds), np.int64)
+    magnitudes, signs = np.empty(dense_dim, np.int64), np.empty(dense_dim, np.int64)
     touched = np.uint64(0)
     for block in range(0, len(starts), _BLOCK):
         stop = min(block + _BLOCK, len(starts))
         for r in range(block, stop):
-            hashes = ids[r, dense_dim:]
             if as_json:
-                plain = parse_json(
-                    buffer, starts[r], ends[r], seeds, kind, low, high, hashes, weights[r], labels[r]
-                )
+                plain = parse_json(buffer, starts[r], ends[r], seeds, kind, low, high, ids, weights, labels, r)
             else:
                 plain = parse_line(
-                    buffer, starts[r], ends[r], seeds, kind, low, high, small, hashes, weights[r], labels[r]
+                    buffer,
+                    starts[r],
+                    ends[r],
+                    seeds,
+                    kind,
+                    low,
+                    high,
+                    small,
+                    stops,
+                    magnitudes,
+                    signs,
+                    ids,
+                    weights,
+                    labels,
+                    r,
                 )
             status[r] = KEPT if plain else UNUSUAL
-            ids[r, :dense_dim] = number_ids
-            weights[r, dense_dim:] = np.float32(1.0)
+            for field in range(dense_dim):
+                ids[r, field] = number_ids[field]
+            for field in range(dense_dim, ids.shape[1]):
+                weights[r, field] = 1.0
         if len(first) > 0:
             touched ^= lookup_rows(entries, first, mask, unknown, ids, dense_dim, block, stop)
     return touched
@@ -65,11 +80,11 @@ def _parse_rows(
 class NumbaEngine(ReferenceEngine):
     """Feature engine compiled by numba. Rows its parsers give up go to the row-by-row definition, one at a time."""
 
-    def transform(self, messages: Sequence[bytes], message_format: str) -> Features:
+    def transform(self, messages: Sequence[bytes], format: str) -> Features:
         """Rows of the messages as arrays; see ``FeatureEngine``."""
-        check_format(message_format)
+        check_format(format)
         buffer, offsets = join_values(messages)
-        if message_format == "json":
+        if format == "json":
             starts, ends = offsets[:-1], offsets[1:]
             rows = self._allocate([1] * len(messages))
         else:
@@ -78,7 +93,7 @@ class NumbaEngine(ReferenceEngine):
             rows = self._empty(message, row, counts)
         encoding, scaling, table = self._encoding, self._encoding.scaling, self._encoding.table
         _parse_rows(
-            message_format == "json",
+            format == "json",
             buffer,
             starts,
             ends,
@@ -98,5 +113,5 @@ class NumbaEngine(ReferenceEngine):
             rows.status,
         )
         for i in np.flatnonzero(rows.status == UNUSUAL):
-            self._transform_row(buffer[starts[i] : ends[i]].tobytes(), message_format, rows, int(i))
+            self._transform_row(buffer[starts[i] : ends[i]].tobytes(), format, rows, int(i))
         return rows.features()

@@ -13,7 +13,7 @@ from mindspore_rec.features.batch import Float32, Float64
 from mindspore_rec.features.spec import FeatureSpec
 
 LOG1P, MINMAX = 0, 1
-_SMALL_INTEGERS = 8192
+_SMALL_INTEGERS = 1 << 16
 
 
 @njit(cache=True, nogil=True)

@@ -72,13 +72,13 @@ def _constant(name: str) -> Optional[_Written]:
 _JSON = json.JSONDecoder(parse_int=_Written, parse_float=_Written, parse_constant=_constant)
 
 
-def check_format(message_format: str) -> None:
+def check_format(format: str) -> None:
     """ValueError unless the message format is one of ``FORMATS``."""
-    if message_format not in FORMATS:
-        raise ValueError(f"format: {message_format!r}, expected one of {', '.join(FORMATS)}")
+    if format not in FORMATS:
+        raise ValueError(f"format: {format!r}, expected one of {', '.join(FORMATS)}")
 
 
-def split_rows(message: bytes, message_format: str) -> List[bytes]:
+def split_rows(message: bytes, format: str) -> List[bytes]:
     r"""Rows of a message: the message itself for json; else its lines, which end with ``\n`` or ``\r\n``.
 
     Empty lines at the end are no rows.
@@ -87,7 +87,7 @@ def split_rows(message: bytes, message_format: str) -> List[bytes]:
         >>> split_rows(b"a\n\nb\r\n", "block")
         [b'a', b'', b'b']
     """
-    if message_format == "json":
+    if format == "json":
         return [message]
     lines = [line[:-1] if line.endswith(b"\r") else line for line in message.split(b"\n")]
     while lines and not lines[-1]:
@@ -144,13 +144,13 @@ def _json_fields(text: str, num_columns: int) -> List[Optional[bytes]]:
         raise RowRejected(UTF_8) from None
 
 
-def split_fields(row: bytes, message_format: str, num_columns: int) -> List[Optional[bytes]]:
+def split_fields(row: bytes, format: str, num_columns: int) -> List[Optional[bytes]]:
     """Exactly ``num_columns`` texts, the label first; None for a JSON value that has no text. Else RowRejected."""
     try:
         text = row.decode("utf-8")
     except UnicodeDecodeError:
         raise RowRejected(UTF_8) from None
-    if message_format == "json":
+    if format == "json":
         return _json_fields(text, num_columns)
     fields: List[Optional[bytes]] = [*row.split(b"\t")]
     if len(fields) != num_columns:
@@ -173,9 +173,9 @@ def parse_category(text: Optional[bytes]) -> bytes:
     return text
 
 
-def parse_row(row: bytes, message_format: str, spec: FeatureSpec) -> ParsedRow:
+def parse_row(row: bytes, format: str, spec: FeatureSpec) -> ParsedRow:
     """Take one row apart; RowRejected if it breaks the format."""
-    fields = split_fields(row, message_format, spec.num_columns)
+    fields = split_fields(row, format, spec.num_columns)
     first_category = 1 + spec.dense_dim
     return ParsedRow(
         parse_label(fields[0]),
@@ -212,14 +212,14 @@ class ReferenceEngine:
         numbers = [parse_number(text) for text in encoded[: self.spec.dense_dim]]
         return self._encode(numbers, encoded[self.spec.dense_dim :])
 
-    def transform(self, messages: Sequence[bytes], message_format: str) -> Features:
+    def transform(self, messages: Sequence[bytes], format: str) -> Features:
         """Rows of the messages as arrays; see ``FeatureEngine``."""
-        check_format(message_format)
-        per_message = [split_rows(message, message_format) for message in messages]
+        check_format(format)
+        per_message = [split_rows(message, format) for message in messages]
         rows = [row for rows in per_message for row in rows]
         table = self._allocate([len(rows) for rows in per_message])
         for i, row in enumerate(rows):
-            self._transform_row(row, message_format, table, i)
+            self._transform_row(row, format, table, i)
         return table.features()
 
     def _encode(self, numbers: List[float], categories: List[bytes]) -> Tuple[Int64, Float32]:
@@ -245,10 +245,10 @@ class ReferenceEngine:
             rows_per_message,
         )
 
-    def _transform_row(self, row: bytes, message_format: str, rows: Rows, i: int) -> None:
+    def _transform_row(self, row: bytes, format: str, rows: Rows, i: int) -> None:
         """Fill row i of the arrays, or its status with the reason why not."""
         try:
-            parsed = parse_row(row, message_format, self.spec)
+            parsed = parse_row(row, format, self.spec)
         except RowRejected as rejected:
             rows.status[i] = rejected.reason
             return

@@ -1,6 +1,6 @@
-"""Unaligned 8-byte words for the byte kernels: what numba has no spelling for, and the bit tricks on top of it.
+"""Unaligned words of 8 and blocks of 64 bytes for the byte kernels: what numba has no spelling for, and bit tricks on it.
 
-Words are little-endian (x86-64, AArch64). The caller keeps ``WORD_PADDING`` readable bytes after the last byte it owns.
+Words are little-endian (x86-64, AArch64). The caller keeps ``PADDING`` readable bytes after the last byte it owns.
 Bit tricks after H. S. Warren, "Hacker's Delight", chapter 6.
 """
 
@@ -13,13 +13,15 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-WORD_PADDING = 64
+PADDING = 64
 
 ONES = np.uint64(0x0101010101010101)
 HIGHS = np.uint64(0x8080808080808080)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ONE = np.uint64(1)
 _THREE = np.uint64(3)
 _FOUR = np.uint64(4)
+_BLOCK = ir.VectorType(ir.IntType(8), 64)
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
@@ -45,22 +47,47 @@ def trailing_zeros(typing_context: Any, word: Any) -> Tuple[Any, Any]:
     return types.uint64(types.uint64), codegen
 
 
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def match_block(typing_context: Any, buffer: Any, position: Any, byte: Any) -> Tuple[Any, Any]:
+    """``match_block(buffer: uint8[:], position, byte: uint8) -> uint64``: bit i says buffer[position + i] == byte."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        block = _load_block(context, builder, signature, args)
+        one = builder.insert_element(ir.Constant(_BLOCK, ir.Undefined), args[2], ir.Constant(ir.IntType(32), 0))
+        every = builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), 64), [0] * 64))
+        return builder.bitcast(builder.icmp_unsigned("==", block, every), ir.IntType(64))
+
+    return types.uint64(buffer, position, types.uint8), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def high_block(typing_context: Any, buffer: Any, position: Any) -> Tuple[Any, Any]:
+    """``high_block(buffer: uint8[:], position) -> uint64``: bit i says buffer[position + i] > 127."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        block = _load_block(context, builder, signature, args)
+        return builder.bitcast(builder.icmp_signed("<", block, ir.Constant(_BLOCK, [0] * 64)), ir.IntType(64))
+
+    return types.uint64(buffer, position), codegen
+
+
+def _load_block(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    index = context.cast(builder, args[1], signature.args[1], types.intp)
+    pointer = builder.bitcast(builder.gep(array.data, [index]), _BLOCK.as_pointer())
+    return builder.load(pointer, align=1)
+
+
 @njit(cache=True, nogil=True)
-def repeat_byte(byte: int) -> np.uint64:
-    """A word of eight times the byte."""
-    return np.uint64(byte) * ONES
+def first_bits(mask: np.uint64, count: np.int64) -> np.uint64:
+    """The lowest ``count`` bits (0 or more) of the mask, the others zero."""
+    return mask if count >= 64 else mask & ((_ONE << np.uint64(count)) - _ONE)
 
 
 @njit(cache=True, nogil=True)
 def zero_bytes(word: np.uint64) -> np.uint64:
     """Bit 7 set in zero bytes. Exact up to the lowest zero byte, which is what a search needs."""
     return (word - ONES) & ~word & HIGHS
-
-
-@njit(cache=True, nogil=True)
-def offset_of(word: np.uint64, pattern: np.uint64) -> np.int64:
-    """Offset of the first byte equal to the repeated byte ``pattern``, 0 to 7; 8 if there is none."""
-    return np.int64(trailing_zeros(zero_bytes(word ^ pattern)) >> _THREE)
 
 
 @njit(cache=True, nogil=True)

@@ -1,6 +1,7 @@
 """What the two ends of a channel say to each other besides data: the bodies of START and STARTED, and refusals."""
 
-from typing import Any, Dict, Tuple
+from datetime import datetime, timezone
+from typing import Any, Dict, Optional, Tuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -73,6 +74,26 @@ class Started(Body):
     spec_digest: str = Field("", max_length=1000)
     spec_json: str = ""
     num_consumers: int = Field(1, ge=1)
+
+
+def start_time(rule: str) -> Optional[int]:
+    """The time a start rule names, in milliseconds since 1970; None for ``earliest`` and ``latest``.
+
+    Raises:
+        ConfigError: anything else that is no ISO time. A time without a zone is UTC.
+
+    Examples:
+        >>> start_time("1970-01-01T00:00:02+00:00"), start_time("1970-01-02"), start_time("latest")
+        (2000, 86400000, None)
+    """
+    if rule in ("earliest", "latest"):
+        return None
+    try:
+        moment = datetime.fromisoformat(rule[:-1] + "+00:00" if rule.endswith("Z") else rule)
+    except ValueError:
+        raise ConfigError(f"start: {rule!r}, expected earliest, latest or an ISO time") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return int(moment.timestamp() * 1000)
 
 
 def read_start(body: Dict[str, Any]) -> Start:

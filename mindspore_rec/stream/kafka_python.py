@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 from contextlib import closing, contextmanager
-from typing import Any, Deque, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Deque, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 MAX_QUEUED_MESSAGES = 100_000
 """Messages a sink holds unacknowledged before ``send`` blocks: this client has no bound of its own."""
+_EVERYTHING = 1 << 30
 
 _CLIENTS = (KafkaConsumer, KafkaProducer, KafkaAdminClient)
 _READING = {"enable_auto_commit": False, "auto_offset_reset": "none", "allow_auto_create_topics": False}
@@ -41,7 +42,9 @@ _WRITING = {"enable_idempotence": True, "acks": "all", "allow_auto_create_topics
 class KafkaPythonSource:
     """``Source`` over two consumers: one reads, the other answers questions about the log.
 
-    The reading one has no group, or each poll would wait for the group's coordinator.
+    The reading one has no group, or each poll would wait for the group's coordinator. Each poll takes all it has
+    fetched and the surplus is kept here: in release 3.0 a partition that is paused while some of a fetch is left in the
+    client stays silent for ever.
     """
 
     def __init__(self, config: KafkaConfig, topic: str) -> None:
@@ -55,6 +58,8 @@ class KafkaPythonSource:
         self._probe = _open(KafkaConsumer, config, {}, _READING, group_id=None, fetch_max_wait_ms=10)
         self._committer: Any = None
         self._continuity = Continuity(topic, self.watermarks)
+        self._surplus: Dict[int, Deque[Any]] = {}
+        self._paused: Set[int] = set()
 
     def partitions(self) -> List[int]:
         return list(self._partitions)
@@ -87,40 +92,33 @@ class KafkaPythonSource:
             if not low <= offset <= high:
                 raise OffsetOutOfRange(self._topic, partition, offset, low, high)
         self._continuity.restart(positions)
+        self._surplus = {partition: deque() for partition in positions}
+        self._paused = set()
         self._consumer.assign([])
         self._consumer.assign([self._at(partition) for partition in positions])
         for partition, offset in positions.items():
             self._consumer.seek(self._at(partition), offset)
 
     def poll(self, max_messages: int, timeout: float) -> List[Message]:
-        try:
-            polled = self._consumer.poll(int(timeout * 1000), max_messages)
-        except (kafka_errors.OffsetOutOfRangeError, kafka_errors.LogTruncationError) as error:
-            raise self._continuity.lost(_partition_of(error)) from None
-        except kafka_errors.RetriableError as error:
-            logger.debug("%s: %s", self._topic, error)
-            return []
-        except kafka_errors.KafkaError as error:
-            raise ClientFailed(f"topic {self._topic!r}: {error}") from None
-        messages = [
-            Message(
-                record.partition,
-                record.offset,
-                record.timestamp,
-                {key: value or b"" for key, value in record.headers},
-                record.value or b"",
-            )
-            for records in polled.values()
-            for record in records
-        ]
+        if not self._ready():
+            self._fetch(timeout)
+        messages: List[Message] = []
+        for partition in self._ready():
+            surplus = self._surplus[partition]
+            taken = min(len(surplus), max_messages - len(messages))
+            messages += [_message(surplus.popleft()) for _ in range(taken)]
         self._continuity.check(messages)
         return messages
 
     def pause(self, partitions: Iterable[int]) -> None:
-        self._consumer.pause(*map(self._at, partitions))
+        for partition in partitions:
+            self._paused.add(partition)
+            self._consumer.pause(self._at(partition))
 
     def resume(self, partitions: Iterable[int]) -> None:
-        self._consumer.resume(*map(self._at, partitions))
+        for partition in partitions:
+            self._paused.discard(partition)
+            self._consumer.resume(self._at(partition))
 
     def commit(self, positions: Mapping[int, int]) -> None:
         try:
@@ -139,6 +137,24 @@ class KafkaPythonSource:
 
     def _at(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
+
+    def _ready(self) -> List[int]:
+        """Partitions with surplus that are not paused."""
+        return [partition for partition, kept in self._surplus.items() if kept and partition not in self._paused]
+
+    def _fetch(self, timeout: float) -> None:
+        """Wait for messages and add them to the surplus."""
+        try:
+            polled = self._consumer.poll(int(timeout * 1000), _EVERYTHING)
+        except (kafka_errors.OffsetOutOfRangeError, kafka_errors.LogTruncationError) as error:
+            raise self._continuity.lost(_partition_of(error)) from None
+        except kafka_errors.RetriableError as error:
+            logger.debug("%s: %s", self._topic, error)
+            return
+        except kafka_errors.KafkaError as error:
+            raise ClientFailed(f"topic {self._topic!r}: {error}") from None
+        for at, records in polled.items():
+            self._surplus[at.partition].extend(records)
 
 
 class KafkaPythonSink:
@@ -242,6 +258,11 @@ def create_topic(config: KafkaConfig, topic: str, partitions: int) -> None:
             admin.create_topics({topic: {"num_partitions": partitions}}, timeout_ms=timeout_ms)
         except kafka_errors.TopicAlreadyExistsError:
             logger.debug("topic %s exists", topic)
+
+
+def _message(record: Any) -> Message:
+    headers = {key: value or b"" for key, value in record.headers}
+    return Message(record.partition, record.offset, record.timestamp, headers, record.value or b"")
 
 
 def _open(

@@ -8,10 +8,10 @@ from typing import Dict, List, Sequence, Tuple
 import numpy as np
 from mindspore import Parameter, Tensor
 
-from ..embedding.dedupe import DistinctIds, distinct_ids
-from ..embedding.lookup import HashEmbeddingLookup
-from ..embedding.table import Prepared
-from .hoist import LookupCall
+from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
+from mindspore_rec.embedding.lookup import HashEmbeddingLookup
+from mindspore_rec.embedding.table import Prepared
+from mindspore_rec.train.hoist import LookupCall
 
 IdsKey = Tuple[Tuple[int, Tuple[int, ...]], ...]
 
@@ -117,7 +117,7 @@ def _make(calls: List[LookupCall], capacity: int) -> _TableBlocks:
 
 
 def _read(table: _TableBlocks, batch: Prepared, rows: int) -> None:
-    """Gather into the buffers and hand them to the graph; the graph is done with them when the step's outputs are read."""
+    """Gather into the buffers and hand them to the graph, which is done with them once the outputs have been read."""
     flat = [buffer.reshape(-1, table.cell.embedding_size) for buffer in table.buffers]
     used = [rows * len(call.columns) for call in table.calls]
     if len(flat) == 1:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Callable, Iterator, List, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from ..embedding.lookup import HashEmbeddingLookup
-
+from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def lookup_cells(network: nn.Cell) -> List[HashEmbeddingLookup]:
     Raises:
         ValueError: two of them have the same table name.
     """
-    found = {}
+    found: Dict[str, HashEmbeddingLookup] = {}
     for path, cell in network.cells_and_names():
         if isinstance(cell, HashEmbeddingLookup) and cell not in found.values():
             cell.table_name = cell.table_name or path.replace(".", "_") or "embedding"

@@ -8,9 +8,9 @@ from typing import Any, List, Optional, Sequence, Tuple
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
-from .blocks import BatchBlocks
-from .hoist import LookupCall, lookup_cells, trace_lookups
-from .losses import by_row
+from mindspore_rec.train.blocks import BatchBlocks
+from mindspore_rec.train.hoist import LookupCall, lookup_cells, trace_lookups
+from mindspore_rec.train.losses import by_row
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,10 @@ class TrainStep(HostStep):
         _hide(self, "result", None)
         _hide(self, "_apply_dense", _ApplyDense(optimizer))
         _hide(self, "_dense", list(optimizer.parameters))
+
+    def expect_rows(self, batch_size: int) -> None:
+        """Compile for this many rows from the start, even if the first batch is shorter."""
+        _hide(self, "batch_size", batch_size)
 
     def graph(self, blocks: BatchBlocks) -> nn.Cell:
         """Return loss, logits and gradients of rows and dense parameters."""

@@ -33,7 +33,7 @@ def cluster(request: pytest.FixtureRequest) -> Broker:
     return running
 
 
-@pytest.fixture()
+@pytest.fixture
 def apache(cluster: Broker) -> Broker:
     """The cluster of tests that rest on what Tansu lacks."""
     if not isinstance(cluster, KafkaBroker):
@@ -41,12 +41,12 @@ def apache(cluster: Broker) -> Broker:
     return cluster
 
 
-@pytest.fixture()
+@pytest.fixture
 def config(cluster: Broker, client: str, topic: str) -> KafkaConfig:
     return KafkaConfig(bootstrap_servers=cluster.bootstrap_servers, kafka_client=client, topic=topic)
 
 
-@pytest.fixture()
+@pytest.fixture
 def opened(config: KafkaConfig) -> Iterator[Callable[[], kafka.Source]]:
     """Opens sources that are closed after the test."""
     sources: List[kafka.Source] = []
@@ -231,8 +231,14 @@ def test_messages_removed_under_a_reader_are_not_skipped(
     remove_before(apache, config.topic, 60)
     late.resume([0])
     with pytest.raises(kafka.OffsetOutOfRange, match=r"offset 5\d is not in the log, which holds 60 to 70"):
-        for _ in range(100):
-            late.poll(100, 0.2)
+        poll_until(late, 60)
+
+
+def poll_until(source: kafka.Source, offset: int) -> None:
+    """Poll until the message at ``offset`` comes."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline and all(message.offset < offset for message in source.poll(100, 0.2)):
+        pass
 
 
 def remove_before(cluster: Broker, topic: str, offset: int) -> None:
@@ -336,7 +342,7 @@ def test_no_broker_is_one_line_that_says_how_to_start_one(client: str) -> None:
         lambda: kafka.create_topic(config, "t", 1),
         lambda: kafka.wait_for_topic(config, "t", lambda: False),
     ):
-        with pytest.raises(kafka.BrokerUnreachable, match="bash scripts/start_kafka.sh") as caught:
+        with pytest.raises(kafka.BrokerUnreachable, match=r"bash scripts/start_kafka\.sh") as caught:
             call()
         assert "\n" not in str(caught.value) and config.bootstrap_servers in str(caught.value)
 

@@ -1,0 +1,108 @@
+"""Train Wide&Deep on a stream that never ends: consumer -> channel -> this program -> checkpoints.
+
+    python online_train.py --address=127.0.0.1 --dataset_name=criteo
+
+Ctrl-C or SIGTERM finishes the running step, writes a checkpoint and exits with status 0; the next start goes on there.
+The last line on stdout is a JSON summary.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict
+
+from mindspore_rec.cli.options import load, run_cli
+from mindspore_rec.config import TrainConfig
+from mindspore_rec.logs import quiet_mindspore, setup_logging
+
+DEFAULT_CONFIG = Path(__file__).with_name("default_config.yaml")
+
+
+def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
+    """Train until stopped and return the summary."""
+    quiet_mindspore()
+    import mindspore as ms
+    from mindspore import nn
+
+    from mindspore_rec import RecModel, StreamingDataset
+    from mindspore_rec.checkpoint.store import CheckpointStore
+    from mindspore_rec.metrics.progressive import ProgressiveWindow
+    from mindspore_rec.models.rank.wide_deep.model import WideDeep
+    from mindspore_rec.stream.channel import DataReceiver
+    from mindspore_rec.train.guard import NonFiniteGuard
+    from mindspore_rec.train.losses import LogLoss
+    from mindspore_rec.train.online_checkpoint import OnlineCheckpoint
+    from mindspore_rec.train.progress_line import ProgressLine
+    from mindspore_rec.train.trainer_state import resume
+    from mindspore_rec.train.window_monitor import WindowMonitor
+
+    ms.set_context(mode=ms.GRAPH_MODE, device_target=config.device_target)
+    ms.set_seed(config.model_seed)
+    store = CheckpointStore(Path(config.checkpoint_path), keep=config.keep_checkpoints)
+    guard = NonFiniteGuard(
+        dead_letters=store.folder / "skipped_batches.jsonl", last_checkpoint=store.newest_path
+    )
+    network = WideDeep(config)
+    optimizer = nn.Adam(network.trainable_params(), learning_rate=config.dense_learning_rate)
+    model = RecModel(network, LogLoss(), optimizer, guard=guard)
+    window = ProgressiveWindow(config.metrics_window)
+    resume(config.resume, store, model, window)
+
+    receiver = DataReceiver(
+        config.address,
+        config.namespace,
+        shard_id,
+        config.dataset_name,
+        port=config.port,
+        num_shards=config.num_shards,
+        num_consumers=config.num_consumers,
+        max_queue_size=config.max_queue_size,
+    )
+    dataset = StreamingDataset(
+        receiver,
+        config.batch_size,
+        max_wait=config.max_wait,
+        position=model.progress.position,
+        start=config.start,
+        max_rows=config.max_rows,
+    )
+    monitor = WindowMonitor(window)
+    checkpoint = OnlineCheckpoint(
+        store, model, window, every_steps=config.checkpoint_steps, every_seconds=config.checkpoint_seconds
+    )
+    progress = ProgressLine(window, config.report_seconds)
+    try:
+        model.online_train(
+            dataset,
+            callbacks=[monitor, checkpoint, progress],
+            dataset_sink_mode=config.dataset_sink_mode,
+            sink_size=config.sink_size,
+        )
+    finally:
+        dataset.close()
+
+    first, last = window.first_window(), window.metrics()
+    return {
+        "rows_trained": model.progress.rows_trained,
+        "rows_rejected": model.progress.rows_rejected,
+        "rows_skipped": model.progress.rows_skipped,
+        "auc_first_window": first.auc if first else None,
+        "auc_last_window": last.auc,
+        "logloss": last.log_loss if last.rows else None,
+        "samples_per_s": round(progress.samples_per_s, 1),
+        "checkpoint": str(checkpoint.last_path) if checkpoint.last_path else None,
+        "last_window_source_rows": monitor.source_rows,
+    }
+
+
+def main() -> int:
+    """Read the configuration, train, print the summary."""
+    config = load(TrainConfig, "Train Wide&Deep on a stream that never ends.", default_config=DEFAULT_CONFIG)
+    setup_logging()
+    print(json.dumps(train(config)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    run_cli(main)

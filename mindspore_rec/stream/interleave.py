@@ -1,0 +1,327 @@
+"""Batches out of several partitions: a window of rows from each in turn, in ascending order.
+
+Where a batch ends is a function of positions alone while ``max_wait`` is 0: it does not depend on how rows were cut
+into frames or when these came, and a restart at any position gives the same further batches. To that end rejected
+rows are passed only together with the kept row after them, or at the end of their partition.
+
+With ``max_wait`` above 0 a partition that has no rows is not waited for, its window ends early, and a batch is cut
+short once it is that old. Nothing is lost or doubled then either, but the cuts depend on time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from mindspore_rec.stream.frame import Array, Frame, FrameError, Int64s, RowPositions, expand
+from mindspore_rec.stream.position import RowPosition, StreamPosition
+
+UNKNOWN_TIME = -1
+
+
+@dataclass(frozen=True, eq=False)
+class BatchInfo:
+    """What a batch was made of.
+
+    Attributes:
+        rows: rows in the batch.
+        rejected: rejected rows passed since the batch before.
+        position: the stream's position after the batch.
+        event_time_min, event_time_max: milliseconds, over the rows whose time is known; -1 where none is.
+        source_rows: int64 [rows], row numbers in the source; -1 unknown.
+        lag: messages between the position and the newest ones heard of, over all partitions.
+    """
+
+    rows: int
+    rejected: int
+    position: StreamPosition
+    event_time_min: int
+    event_time_max: int
+    source_rows: Int64s
+    lag: int
+
+
+class Batch(NamedTuple):
+    """Columns with ``info.rows`` rows each; they belong to the caller."""
+
+    columns: Tuple[Array, ...]
+    info: BatchInfo
+
+
+class _Lane:
+    """One partition: frames that came, how far they are passed, and rejects that wait for a row to pass with."""
+
+    def __init__(self, place: RowPosition) -> None:
+        self.place = place
+        self.frames: Deque[Tuple[Frame, RowPositions]] = deque()
+        self.passed = 0  # rows of the first frame, rejects included
+        self.taken = 0  # kept rows of the first frame
+        self.rejects = 0
+        self.after_rejects = place
+        self.finished = False
+        self.high = 0
+        self.released = 0
+
+    @property
+    def has_rows(self) -> bool:
+        return bool(self.frames) and self.taken < self.frames[0][1].kept.shape[0]
+
+    @property
+    def exhausted(self) -> bool:
+        return self.finished and not self.frames
+
+    def gather_rejects(self, limit: Optional[int]) -> None:
+        """Take note of rejects up to the next kept row, at most ``limit`` of them, and drop frames used up."""
+        while self.frames and not self.has_rows:
+            rows = self.frames[0][1]
+            total = rows.offset.shape[0]
+            count = total - self.passed
+            if limit is not None:
+                count = min(count, limit - self.rejects)
+            if count > 0:
+                self.rejects += count
+                self.passed += count
+                self.after_rejects = rows.after(self.passed - 1)
+            if self.passed < total:
+                return
+            self.frames.popleft()
+            self.passed = self.taken = 0
+            self.released += 1
+
+    def advance(self, passed: int, taken: int) -> int:
+        """Pass the first frame's rows up to ``passed``, of them ``taken`` kept; returns the rejects passed."""
+        rejects = self.rejects + passed - self.passed - taken
+        self.rejects = 0
+        self.passed = passed
+        self.taken += taken
+        self.place = self.frames[0][1].after(passed - 1)
+        return rejects
+
+    def drop_rejects(self) -> int:
+        """Pass the rejects that wait; returns how many."""
+        rejects, self.rejects = self.rejects, 0
+        if rejects:
+            self.place = self.after_rejects
+        return rejects
+
+
+class Interleave:
+    """Merges frames of several partitions into batches.
+
+    Args:
+        position: where to begin; its ``next`` names the partitions.
+        window_size: rows taken from a partition before it is the next one's turn.
+        batch_size: rows in a batch.
+        max_wait: seconds before a short batch is made; 0: never, but for the end.
+        max_rows: end once the position has passed this many rows, taken or rejected; 0: never.
+        clock: seconds, for ``max_wait``.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+
+    def __init__(
+        self,
+        position: StreamPosition,
+        window_size: int,
+        batch_size: int,
+        *,
+        max_wait: float = 0.0,
+        max_rows: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not position.next or window_size < 1 or batch_size < 1 or max_wait < 0 or max_rows < 0:
+            raise ValueError(
+                f"{len(position.next)} partitions, window_size={window_size}, batch_size={batch_size}, "
+                f"max_wait={max_wait}, max_rows={max_rows}: expected at least 1, 1, 1, 0, 0"
+            )
+        self._topic = position.topic
+        self._order = sorted(position.next)
+        self._lanes = {partition: _Lane(RowPosition(*position.next[partition])) for partition in self._order}
+        self._window_size = window_size
+        self._batch_size = batch_size
+        self._max_wait = max_wait
+        self._max_rows = max_rows
+        self._clock = clock
+        self._rows_taken = position.rows_taken
+        self._rows_rejected = position.rows_rejected
+        self._rejected = 0
+        self._turn = position.turn if position.turn in self._lanes else self._after(position.turn)
+        self._window_rows = position.window_rows if self._turn == position.turn else 0
+        if self._window_rows >= window_size:
+            self._set_turn(self._after(self._turn))
+        self._columns: List[Array] = []
+        self._event_time = np.empty(0, np.int64)
+        self._source_rows = np.empty(0, np.int64)
+        self._rows = 0
+        self._begun = 0.0
+        self._ended = False
+
+    def add(self, frame: Frame) -> None:
+        """Append a frame to its partition.
+
+        Raises:
+            FrameError: where its parts contradict each other, or its columns differ from those of other frames.
+        """
+        lane = self._lanes.get(frame.positions.partition)
+        if lane is None or lane.finished:
+            raise FrameError(f"a frame of partition {frame.positions.partition}, of which nothing was expected")
+        rows = expand(frame.positions)
+        columns = self._columns
+        if not columns:
+            self._columns = [np.empty((0, *column.shape[1:]), column.dtype) for column in frame.columns]
+        elif [(c.dtype, c.shape[1:]) for c in columns] != [(c.dtype, c.shape[1:]) for c in frame.columns]:
+            raise FrameError("columns of another type or width than in the frames before")
+        lane.high = frame.positions.high
+        lane.frames.append((frame, rows))
+
+    def finish(self, partition: int) -> None:
+        """Nothing follows for a partition."""
+        self._lanes[partition].finished = True
+
+    @property
+    def ended(self) -> bool:
+        """Whether every row was passed, or ``max_rows`` of them, and the last batch was taken."""
+        return self._ended and self._rows == 0
+
+    @property
+    def position(self) -> StreamPosition:
+        """The position after all rows passed, those of a batch not yet taken among them."""
+        places = {partition: lane.place for partition, lane in self._lanes.items()}
+        return StreamPosition(
+            self._topic, places, self._turn, self._window_rows, self._rows_taken, self._rows_rejected
+        )
+
+    def take(self) -> Optional[Batch]:
+        """The next batch; None where rows must come first, or time must pass."""
+        while self._rows < self._batch_size and not self._ended:
+            lane = self._lane_in_turn()
+            if lane is None:
+                break
+            self._take_rows(lane)
+        due = self._max_wait > 0 and self._rows > 0 and self._clock() >= self._begun + self._max_wait
+        if self._rows == self._batch_size or (self._rows and (self._ended or due)):
+            return self._emit()
+        return None
+
+    def seconds_left(self) -> Optional[float]:
+        """Seconds until ``take`` cuts a batch short; None where only rows or the end can complete it."""
+        if self._max_wait == 0 or self._rows == 0:
+            return None
+        return max(0.0, self._begun + self._max_wait - self._clock())
+
+    def released(self) -> Dict[int, int]:
+        """Frames used up since the last call, for each partition that has any."""
+        counts = {partition: lane.released for partition, lane in self._lanes.items() if lane.released}
+        for partition in counts:
+            self._lanes[partition].released = 0
+        return counts
+
+    def final_info(self) -> BatchInfo:
+        """Rejects passed after the last batch and the position after them, as an info of no rows."""
+        return self._info(0)
+
+    def _lane_in_turn(self) -> Optional[_Lane]:
+        """The lane whose rows come next; None where it has none yet, or no rows follow at all."""
+        start = self._order.index(self._turn)
+        for partition in self._order[start:] + self._order[:start]:
+            lane = self._lanes[partition]
+            lane.gather_rejects(self._rows_left())
+            if lane.rejects and (lane.rejects == self._rows_left() or lane.exhausted or self._passes(lane)):
+                self._reject(lane.drop_rejects())
+            if self._rows_left() == 0:
+                self._ended = True
+                return None
+            if lane.has_rows:
+                if partition != self._turn:
+                    self._set_turn(partition)
+                return lane
+            if not lane.exhausted and self._max_wait == 0:
+                return None
+        self._ended = all(lane.exhausted for lane in self._lanes.values())
+        return None
+
+    def _passes(self, lane: _Lane) -> bool:
+        """Whether rejects need not wait for the row after them."""
+        return self._max_wait > 0 and not lane.has_rows
+
+    def _take_rows(self, lane: _Lane) -> None:
+        """Copy rows of the lane's first frame into the batch, as far as batch, window and ``max_rows`` allow."""
+        frame, rows = lane.frames[0]
+        first = lane.taken
+        count = min(self._batch_size - self._rows, self._window_size - self._window_rows, rows.kept.shape[0] - first)
+        left = self._rows_left()
+        if left is not None:
+            end = lane.passed + left - lane.rejects
+            count = int(np.searchsorted(rows.kept[first : first + count], end))
+            if count == 0:  # max_rows is reached among the rejects before the next row
+                self._reject(lane.advance(end, 0))
+                return
+        last = int(rows.kept[first + count - 1])
+        if self._rows == 0:
+            self._allocate()
+        target, source = slice(self._rows, self._rows + count), slice(first, first + count)
+        for batch, column in zip(self._columns, frame.columns):
+            batch[target] = column[source]
+        self._event_time[target] = frame.positions.event_time[source]
+        self._source_rows[target] = rows.source[rows.kept[source]]
+        self._reject(lane.advance(last + 1, count))
+        self._rows += count
+        self._rows_taken += count
+        self._window_rows += count
+        if self._window_rows == self._window_size:
+            self._set_turn(self._after(self._turn))
+
+    def _allocate(self) -> None:
+        """Arrays for a new batch: the ones before belong to the caller."""
+        self._begun = self._clock()
+        self._columns = [np.empty((self._batch_size, *c.shape[1:]), c.dtype) for c in self._columns]
+        self._event_time = np.empty(self._batch_size, np.int64)
+        self._source_rows = np.empty(self._batch_size, np.int64)
+
+    def _emit(self) -> Batch:
+        rows = self._rows
+        batch = Batch(tuple(column[:rows] for column in self._columns), self._info(rows))
+        self._rows = 0
+        self._rejected = 0
+        return batch
+
+    def _info(self, rows: int) -> BatchInfo:
+        times = self._event_time[:rows]
+        known = times[times != UNKNOWN_TIME]
+        return BatchInfo(
+            rows=rows,
+            rejected=self._rejected,
+            position=self.position,
+            event_time_min=int(known.min()) if known.size else UNKNOWN_TIME,
+            event_time_max=int(known.max()) if known.size else UNKNOWN_TIME,
+            source_rows=self._source_rows[:rows],
+            lag=sum(max(0, lane.high - lane.place.offset) for lane in self._lanes.values()),
+        )
+
+    def _reject(self, count: int) -> None:
+        self._rejected += count
+        self._rows_rejected += count
+
+    def _rows_left(self) -> Optional[int]:
+        return max(0, self._max_rows - self._rows_taken - self._rows_rejected) if self._max_rows else None
+
+    def _set_turn(self, partition: int) -> None:
+        self._turn, self._window_rows = partition, 0
+
+    def _after(self, partition: int) -> int:
+        """The partition that follows in the order, the first after the last."""
+        return next((other for other in self._order if other > partition), self._order[0])
+
+
+def begin_at(topic: str, begin: Mapping[int, RowPosition], saved: Optional[StreamPosition]) -> StreamPosition:
+    """The position to interleave from: the saved one, with partitions it does not know where they begin."""
+    if saved is None:
+        return StreamPosition(topic, dict(begin), turn=min(begin))
+    return StreamPosition(
+        topic, {**begin, **saved.next}, saved.turn, saved.window_rows, saved.rows_taken, saved.rows_rejected
+    )

@@ -1,0 +1,211 @@
+"""`RecModel`: mindspore's Model, plus training that never stops."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Optional
+
+import mindspore as ms
+from mindspore import nn
+from mindspore.train import Model, RunContext
+from mindspore.train.callback import _CallbackManager, _InternalCallbackParam
+
+from mindspore_rec.train.framework_checkpoint import TableSidecars, check_stamps, refresh_stamps
+from mindspore_rec.train.guard import NonFiniteGuard
+from mindspore_rec.train.hoist import lookup_cells
+from mindspore_rec.train.progress import TrainingProgress
+from mindspore_rec.train.step import EvalStep, PredictStep, TrainStep
+from mindspore_rec.train.stop_signals import StopSignals
+
+logger = logging.getLogger(__name__)
+
+_MIXED_PRECISION = ("amp_level", "boost_level", "loss_scale_manager", "keep_batchnorm_fp32")
+
+
+class RecModel(Model):
+    """A `mindspore.Model` for recommenders.
+
+    `train`, `eval`, `fit` and `predict` are the framework's. Where the network has `HashEmbeddingLookup` cells, they
+    and `online_train` gather the rows of a batch on the host, run the dense part as one graph and apply the row
+    gradients with each table's own optimizer; data sets then have one column an input and the label last.
+
+    Args:
+        network: the network, returning logits (or its loss, without `loss_fn`).
+        loss_fn: loss of (logits, label), a mean over rows.
+        optimizer: optimizer of the dense parameters, `network.trainable_params()`.
+        metrics: as in `mindspore.Model`.
+        guard: what to do with batches whose numbers are not finite; default: skip them, stop after ten in a row.
+        kwargs: further arguments of `mindspore.Model`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Cell,
+        loss_fn: Optional[nn.Cell] = None,
+        optimizer: Optional[nn.Cell] = None,
+        metrics: Any = None,
+        *,
+        guard: Optional[NonFiniteGuard] = None,
+        **kwargs: Any,
+    ) -> None:
+        self._lookups = lookup_cells(network)
+        self._row_loss = loss_fn
+        self._stock_options = sorted(
+            key for key, value in kwargs.items() if key in _MIXED_PRECISION and value not in (None, "O0")
+        )
+        if self._lookups:
+            if self._stock_options:
+                raise ValueError(f"{self._stock_options[0]} does not work with HashEmbeddingLookup; leave it out")
+            if metrics is not None and loss_fn is not None:
+                kwargs = {"eval_network": EvalStep(network, loss_fn), "eval_indexes": [0, 1, 2], **kwargs}
+            loss_fn = None  # the steps know it; the framework would allow no data set of more than two columns
+        self._guard = guard or NonFiniteGuard()
+        self.progress = TrainingProgress()
+        super().__init__(network, loss_fn, optimizer, metrics, **kwargs)
+
+    def online_train(
+        self,
+        train_dataset: Any,
+        callbacks: Any = None,
+        dataset_sink_mode: bool = True,
+        sink_size: int = 1,
+    ) -> None:
+        """Train on a data set without end, batch by batch, until it is stopped.
+
+        Returns when a callback calls `run_context.request_stop()`, on SIGTERM or SIGINT after the running step, or
+        at the end of the data set where it has one. Callbacks see one epoch of `get_dataset_size()` steps.
+
+        Args:
+            train_dataset: data set whose batches are the network's inputs and the label, usually a StreamingDataset.
+            callbacks: one or more callbacks.
+            dataset_sink_mode: feed through the device queue. The CPU has none and is fed directly.
+            sink_size: batches a sink; only 1 is supported.
+
+        Raises:
+            TypeError: dataset_sink_mode is not a bool.
+            ValueError: sink_size is not 1, the mode is PYNATIVE, or a network with lookups has no optimizer.
+            TrainingDivergedError: too many batches in a row were not finite.
+        """
+        _check_arguments(dataset_sink_mode, sink_size)
+        if dataset_sink_mode and ms.get_context("device_target") == "CPU":
+            logger.info("dataset_sink_mode: the CPU has no device queue, batches are fed directly")
+        step = self._online_step(train_dataset)
+        cb_params = self._online_parameters(train_dataset, callbacks, step)
+        context = RunContext(cb_params)
+
+        def stop() -> None:
+            context.request_stop()
+            if hasattr(train_dataset, "stop"):
+                train_dataset.stop()
+
+        check_stamps(self._lookups)
+        try:
+            with StopSignals(stop), _CallbackManager(cb_params.list_callback) as callback:
+                callback.on_train_begin(context)
+                callback.on_train_epoch_begin(context)
+                step.set_train(True)
+                self._run_steps(train_dataset, step, callback, context)
+                if getattr(train_dataset, "final_info", None) is not None:
+                    self.progress.finish(train_dataset.final_info)
+                cb_params.batch_num = max(cb_params.cur_step_num, 1)  # an endless epoch is as long as it was
+                callback.on_train_epoch_end(context)
+                callback.on_train_end(context)
+        finally:
+            refresh_stamps(self._lookups)
+        if getattr(train_dataset, "error", None) is not None:
+            raise train_dataset.error
+
+    def _run_steps(self, dataset: Any, step: nn.Cell, callback: Any, context: RunContext) -> None:
+        cb_params = context.original_args()
+        for batch in dataset.create_tuple_iterator(num_epochs=1, do_copy=False):
+            info = dataset.next_info() if hasattr(dataset, "next_info") else None
+            cb_params.train_dataset_element = batch
+            cb_params.batch_info = info
+            callback.on_train_step_begin(context)
+            outputs = step(*batch)
+            result = getattr(step, "result", None)
+            if result is not None and result.skipped:
+                self.progress.skip(result.rows, info)
+                self._guard.skipped(result.skipped, result.rows, self.progress.step, self.progress.position)
+            else:
+                self._guard.passed()
+                self.progress.advance(int(batch[0].shape[0]), info)
+                cb_params.cur_step_num = self.progress.step
+                cb_params.net_outputs = outputs
+                cb_params.step_result = result
+                callback.on_train_step_end(context)
+            if context.get_stop_requested():
+                break
+
+    def _online_step(self, dataset: Any) -> nn.Cell:
+        """Return our step, or the framework's for mixed precision and for networks that train themselves."""
+        step = self._train_network
+        if not self._lookups and self._optimizer is not None and not self._stock_options:
+            step = TrainStep(self._network, self._row_loss, self._optimizer)
+        if isinstance(step, TrainStep):
+            step.expect_rows(getattr(dataset, "batch_size", 0) or 0)
+        return step
+
+    def _online_parameters(self, dataset: Any, callbacks: Any, step: nn.Cell) -> _InternalCallbackParam:
+        cb_params = _InternalCallbackParam()
+        cb_params.mode = "train"
+        cb_params.train_network = step
+        cb_params.network = self._network
+        cb_params.loss_fn = self._row_loss
+        cb_params.optimizer = self._optimizer
+        cb_params.parallel_mode = self._parallel_mode
+        cb_params.device_number = self._device_number
+        cb_params.train_dataset = dataset
+        cb_params.epoch_num = 1
+        cb_params.cur_epoch_num = 1
+        cb_params.batch_num = dataset.get_dataset_size()
+        cb_params.cur_step_num = self.progress.step
+        cb_params.dataset_sink_mode = False
+        cb_params.last_save_ckpt_step = None
+        cb_params.latest_ckpt_file = None
+        cb_params.net_outputs = None
+        cb_params.progress = self.progress
+        given = self._transform_callbacks(callbacks)
+        cb_params.list_callback = TableSidecars.around(given, self._lookups)
+        return cb_params
+
+    def _train(self, *args: Any, **kwargs: Any) -> None:
+        check_stamps(self._lookups)
+        if "callbacks" in kwargs:
+            kwargs["callbacks"] = TableSidecars.around(self._transform_callbacks(kwargs["callbacks"]), self._lookups)
+        try:
+            super()._train(*args, **kwargs)
+        finally:
+            refresh_stamps(self._lookups)
+
+    def eval(self, valid_dataset: Any, callbacks: Any = None, dataset_sink_mode: bool = False) -> Any:
+        """See `mindspore.Model.eval`; no table is touched."""
+        check_stamps(self._lookups)
+        return super().eval(valid_dataset, callbacks, dataset_sink_mode and not self._lookups)
+
+    def predict(self, *predict_data: Any, backend: Optional[str] = None, config: Any = None) -> Any:
+        """See `mindspore.Model.predict`; any number of rows, no table is touched."""
+        check_stamps(self._lookups)
+        return super().predict(*predict_data, backend=backend, config=config)
+
+    def _build_train_network(self) -> nn.Cell:
+        if not self._lookups:
+            return super()._build_train_network()
+        if self._optimizer is None:
+            raise ValueError("optimizer is None: a network with HashEmbeddingLookup needs one for its dense parameters")
+        return TrainStep(self._network, self._row_loss, self._optimizer)
+
+    def _build_predict_network(self) -> None:
+        self._predict_network = PredictStep(self._network) if self._lookups else self._network
+
+
+def _check_arguments(dataset_sink_mode: object, sink_size: object) -> None:
+    if not isinstance(dataset_sink_mode, bool):
+        raise TypeError(f"The input value must be a bool, but got {type(dataset_sink_mode).__name__}.")
+    if not isinstance(sink_size, int) or isinstance(sink_size, bool) or sink_size < 1:
+        kind = type(sink_size).__name__
+        raise ValueError(f"The input value must be int and must > 0, but got '{sink_size}' with type '{kind}'.")
+    if sink_size != 1:
+        raise ValueError(f"The sink_size parameter only support value of 1, but got: {sink_size}")
+    if ms.get_context("mode") != ms.GRAPH_MODE:
+        raise ValueError("online_train works in GRAPH_MODE only: call mindspore.set_context(mode=mindspore.GRAPH_MODE)")

@@ -1,0 +1,58 @@
+"""What a YAML file of keys may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mindspore_rec.cli.yaml_file import MAX_BYTES, read_mapping
+from mindspore_rec.config import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", {}),
+        (b"# only a comment\n", {}),
+        (b"\xef\xbb\xbfa: 1\n", {"a": 1}),
+        (b"a: [1, 2]\nb: {c: d}\n", {"a": [1, 2], "b": {"c": "d"}}),
+        (b"start: 2024-05-01\n", {"start": "2024-05-01"}),
+        (b"start: 2024-05-01T10:00:00Z\n", {"start": "2024-05-01T10:00:00+00:00"}),
+    ],
+)
+def test_a_mapping_is_read(content: bytes, expected: object, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content)
+    assert read_mapping(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"- 1\n- 2\n", "expected one mapping"),
+        (b"text", "expected one mapping"),
+        (b"a: 1\nb: [1\n", "not valid YAML in line"),
+        (b"a: 1\n---\nb: 1\n", "not valid YAML"),
+        (b"a: 1\na: 2\n", "key 'a' is given twice"),
+        (b"a: &x [1]\nb: *x\n", "aliases"),
+        (b"a: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
+        (b"? [a]\n: 1\n", "not valid YAML"),
+        (b"a: \xff\n", "not UTF-8"),
+        (b"a: \x00\n", "not valid YAML"),
+        (b"a: 2024-99-99\n", "not valid YAML"),
+        (b"[" * 5000, "nested more than"),
+        (b"a: " + b"1" * MAX_BYTES, "at most"),
+    ],
+)
+def test_anything_else_is_refused(content: bytes, part: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=part) as error:
+        read_mapping(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_mapping(tmp_path)
