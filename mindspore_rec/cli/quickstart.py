@@ -159,11 +159,11 @@ def _summary(programs: Programs, seed: int) -> Dict[str, Any]:
     """One object of both programs' figures and the oracle's, over the rows of the trainer's last window."""
     produced = _result(programs, "producer", PRODUCED)
     trained = _result(programs, "online_train", (*TRAINED, *LEFT))
-    first, last = trained["last_window_source_rows"]
+    rows = trained["last_window_source_rows"]
     return {
         **{key: produced[key] for key in PRODUCED},
         **{key: trained[key] for key in TRAINED},
-        "auc_oracle": round(oracle_auc(seed, first, last), 6),
+        "auc_oracle": round(oracle_auc(seed, *rows), 6) if rows else None,
         "checkpoint": trained["checkpoint"],
     }
 

@@ -6,25 +6,103 @@ frames as were granted; then it stops fetching that partition. It may be killed 
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
-import time
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Callable, Dict, List, Optional, Protocol, Sequence, Set
+from contextlib import ExitStack, closing
+from types import FrameType
+from typing import Optional
 
-from mindspore_rec.config import ConfigError, ConsumerConfig
-from mindspore_rec.features.batch import REASONS, Features
+from mindspore_rec.config import ConfigError, ConsumerConfig, UserError
 from mindspore_rec.features.engine import FeatureEngine, make_engine
-from mindspore_rec.features.reference import split_rows
-from mindspore_rec.stream import kafka
-from mindspore_rec.stream.channel import ChannelError, DataSender, Lane, Start, Started, StartRequest
-from mindspore_rec.stream.control import start_time
-from mindspore_rec.stream.cutter import FrameCutter, chunk_of
-from mindspore_rec.stream.dead_letter import DeadLetters, open_dead_letters
-from mindspore_rec.stream.kafka import OffsetOutOfRange, Source
-from mindspore_rec.stream.messages import Message, MessageInfo, describe
-from mindspore_rec.stream.position import RowPosition
+from mindspore_rec.stream.channel import DataSender
+from mindspore_rec.stream.dead_letter import open_dead_letters
+from mindspore_rec.stream.kafka import (
+    BrokerUnreachable,
+    ClientFailed,
+    DeliveryFailed,
+    OffsetOutOfRange,
+    Source,
+    TopicMissing,
+    open_source,
+    wait_for_topic,
+)
+from mindspore_rec.stream.shard_server import ShardServer
 
-_log = logging.getLogger(__name__)
+_KAFKA_ERRORS = (BrokerUnreachable, TopicMissing, OffsetOutOfRange, DeliveryFailed, ClientFailed)
+
+
+class Consumer:
+    """Reads a topic and serves the trainers of its shards.
+
+    Args:
+        config: topic, features, channel, and which consumer this is.
+        source: the topic; opened by ``run`` where none is given, and then waited for.
+        engine: rows to ids and weights; made from the configuration where none is given.
+
+    Raises:
+        ConfigError: ``consumer_index`` out of range.
+    """
+
+    def __init__(
+        self, config: ConsumerConfig, *, source: Optional[Source] = None, engine: Optional[FeatureEngine] = None
+    ) -> None:
+        if config.consumer_index >= config.num_consumers:
+            raise ConfigError(
+                f"consumer_index: {config.consumer_index}, expected less than num_consumers, {config.num_consumers}"
+            )
+        self._config = config
+        self._source = source
+        self._engine = engine
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until ``stop`` is set, or with ``until_end`` until every trainer has received everything and stopped.
+
+        Raises:
+            UserError: a broker that does not answer, a position that is gone, a channel set up differently.
+        """
+        try:
+            self._run(stop)
+        except _KAFKA_ERRORS as error:
+            raise UserError(str(error)) from error
+
+    def _run(self, stop: threading.Event) -> None:
+        config = self._config
+        with ExitStack() as stack:
+            # A ValueError while these are opened is about a setting: of the features, the port or the Kafka client.
+            try:
+                engine = self._engine or make_engine(config)
+                sender = stack.enter_context(closing(_open_sender(config)))
+                if self._source is None and not wait_for_topic(config, None, stop.is_set):
+                    return
+                source = self._source or stack.enter_context(closing(open_source(config)))
+                rejects = stack.enter_context(closing(open_dead_letters(config, config.dead_letter_file)))
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
+            except BrokerUnreachable:
+                raise
+            except OSError as error:
+                raise ConfigError(f"dead_letter_file: {config.dead_letter_file}: {error.strerror}") from error
+            ShardServer(config, source, engine, sender, rejects).run(stop)
+
+
+def _open_sender(config: ConsumerConfig) -> DataSender:
+    return DataSender(
+        config.address,
+        config.namespace,
+        config.num_shards,
+        config.dataset_name,
+        port=config.port,
+        consumer_index=config.consumer_index,
+    )
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: Optional[FrameType]) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    return stop

@@ -50,13 +50,14 @@ class KafkaPythonSource:
     def __init__(self, config: KafkaConfig, topic: str) -> None:
         self._config = config
         self._topic = topic
-        self._partitions = list(range(topic_partitions(config, topic)))
-        if not self._partitions:
-            raise TopicMissing(topic, config.bootstrap_servers)
         self._timeout_ms = int(config.broker_timeout * 1000)
         self._consumer = _open(KafkaConsumer, config, {}, _READING, group_id=None)
         self._probe = _open(KafkaConsumer, config, {}, _READING, group_id=None, fetch_max_wait_ms=10)
         self._committer: Any = None
+        self._partitions = list(range(topic_partitions(config, topic)))
+        if not self._partitions:
+            self.close()
+            raise TopicMissing(topic, config.bootstrap_servers)
         self._continuity = Continuity(topic, self.watermarks)
         self._surplus: Dict[int, Deque[Any]] = {}
         self._paused: Set[int] = set()
@@ -162,8 +163,6 @@ class KafkaPythonSink:
 
     def __init__(self, config: KafkaConfig, topic: str) -> None:
         self._topic = topic
-        if not topic_partitions(config, topic):
-            raise TopicMissing(topic, config.bootstrap_servers)
         timeout_ms = int(DELIVERY_TIMEOUT * 1000)
         defaults = {
             "compression_type": "lz4",
@@ -176,6 +175,9 @@ class KafkaPythonSink:
         self._producer = _open(KafkaProducer, config, defaults, _WRITING)
         self._under_way: Deque[Tuple[Any, int]] = deque()
         self._bytes = 0
+        if not topic_partitions(config, topic):
+            self.close()
+            raise TopicMissing(topic, config.bootstrap_servers)
 
     def send(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Optional
 
 from mindspore import Tensor, nn, ops
@@ -44,7 +43,5 @@ def by_row(loss_fn: Optional[nn.Cell]) -> Optional[nn.Cell]:
     if isinstance(loss_fn, nn.SoftmaxCrossEntropyWithLogits) and loss_fn.reduction == "mean":
         return _UnreducedLoss(nn.SoftmaxCrossEntropyWithLogits(sparse=loss_fn.sparse, reduction="none"))
     if type(loss_fn) in (nn.MSELoss, nn.L1Loss) and loss_fn.reduce and loss_fn.average:
-        unreduced = copy.copy(loss_fn)
-        unreduced.reduce = False
-        return _UnreducedLoss(unreduced)
+        return _UnreducedLoss(type(loss_fn)(reduction="none"))
     return None

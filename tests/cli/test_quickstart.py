@@ -150,6 +150,7 @@ def command(folder: Path, rows: int) -> List[str]:
 
 @needs_tansu
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_real_programs(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     done = subprocess.run(
@@ -169,6 +170,7 @@ def test_the_real_programs(tmp_path: Path) -> None:
 
 @needs_tansu
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_real_programs(number: signal.Signals, tmp_path: Path) -> None:
     folder = tmp_path / "run"

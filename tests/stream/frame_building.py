@@ -10,7 +10,6 @@ import numpy as np
 from mindspore_rec.stream.frame import Frame, FramePositions
 from mindspore_rec.stream.position import RowPosition
 
-
 START = RowPosition(0, 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Callable, Dict, Iterator, List
 
@@ -212,33 +213,45 @@ def test_offsets_are_found_by_time(apache: Broker, config: KafkaConfig, opened: 
     assert [source.offset_at_time(0, at) for at in times] == [0, 0, 1, 4, 9, 10]
 
 
-def test_messages_removed_under_a_reader_are_not_skipped(
-    apache: Broker, config: KafkaConfig, opened: Callable[[], kafka.Source]
-) -> None:
+def test_messages_removed_by_retention(apache: Broker, config: KafkaConfig, opened: Callable[[], kafka.Source]) -> None:
     kafka.create_topic(config, None, 1)
     fill(config, {0: numbered(50)})
+    remove_before(apache, config.topic, 20)
     source = opened()
-    source.assign({0: 50})
-    assert source.poll(1, 0.2) == []
-    remove_before(apache, config.topic, 50)
-    late = opened()
-    with pytest.raises(kafka.OffsetOutOfRange, match="holds 50 to 50"):
-        late.assign({0: 49})
-    fill(config, {0: numbered(20)})
-    late.assign({0: 50})
-    late.pause([0])
-    assert late.poll(1, 0.2) == []
-    remove_before(apache, config.topic, 60)
-    late.resume([0])
-    with pytest.raises(kafka.OffsetOutOfRange, match=r"offset 5\d is not in the log, which holds 60 to 70"):
-        poll_until(late, 60)
+    assert source.watermarks(0) == (20, 50)
+    with pytest.raises(kafka.OffsetOutOfRange, match=r"offset 19 .* holds 20 to 50 .older messages were removed"):
+        source.assign({0: 19})
+    source.assign({0: 20})
+    assert [message.value for message in read(source, 30)] == numbered(30, 20)
 
 
-def poll_until(source: kafka.Source, offset: int) -> None:
-    """Poll until the message at ``offset`` comes."""
+def test_messages_removed_under_a_reader_are_not_skipped(apache: Broker, config: KafkaConfig) -> None:
+    little_at_once = {
+        "confluent": {"queued.max.messages.kbytes": 100, "fetch.message.max.bytes": 50_000},
+        "kafka-python": {"max_partition_fetch_bytes": 50_000},
+    }
+    kafka.create_topic(config, None, 1)
+    source = kafka.open_source(config.model_copy(update={"kafka": little_at_once[config.kafka_client]}))
+    sink = kafka.open_sink(config)
+    noise = random.Random(1)
+    for _ in range(60):
+        sink.send(noise.randbytes(50_000), partition=0)
+        sink.flush(DEADLINE)
+    sink.close()
+    source.assign({0: 0})
+    offsets = [message.offset for message in read(source, 3, size=1)]
+    remove_before(apache, config.topic, 55)
+    with pytest.raises(kafka.OffsetOutOfRange, match="which holds 55 to 60") as caught:
+        read_into(offsets, source)
+    assert offsets == list(range(caught.value.offset)) and caught.value.offset < 55
+    source.close()
+
+
+def read_into(offsets: List[int], source: kafka.Source) -> None:
+    """Add the offsets of all messages up to the last of sixty."""
     deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline and all(message.offset < offset for message in source.poll(100, 0.2)):
-        pass
+    while time.monotonic() < deadline and offsets[-1] < 59:
+        offsets += [message.offset for message in source.poll(1, 0.2)]
 
 
 def remove_before(cluster: Broker, topic: str, offset: int) -> None:

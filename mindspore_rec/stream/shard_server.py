@@ -1,0 +1,302 @@
+"""The consumer's loop: what trainers ask for, messages in, frames out, as far as credits go."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Dict, List, Protocol, Sequence
+
+from mindspore_rec.config import ConfigError, ConsumerConfig
+from mindspore_rec.features.engine import FeatureEngine
+from mindspore_rec.stream.channel import ChannelError, DataSender, Lane, Start, Started, StartRequest
+from mindspore_rec.stream.control import start_time
+from mindspore_rec.stream.frame import Frame
+from mindspore_rec.stream.kafka import BrokerUnreachable, OffsetOutOfRange, Source
+from mindspore_rec.stream.lane import PartitionLane
+from mindspore_rec.stream.messages import Message
+from mindspore_rec.stream.position import RowPosition
+from mindspore_rec.stream.progress import Progress
+from mindspore_rec.stream.transform import Transformed, transform
+
+_log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+"""Longest wait for messages, after which requests and credits are looked at."""
+LINGER_SECONDS = 0.05
+"""How long rows wait for a full window."""
+POLL_ROWS = 8192
+"""About as many rows are fetched in one go."""
+MAX_POLL_MESSAGES = 4096
+HIGH_SECONDS = 1.0
+"""Pause between two questions for the end of a partition, one partition at a time; for lag displays."""
+BROKER_AWAY_SECONDS = 10.0
+"""Further pause where the broker does not answer."""
+REFUSE_SECONDS = 1.0
+"""How long a sender that cannot work waits for receivers to tell."""
+
+
+class RejectSink(Protocol):
+    """Where rejected rows go."""
+
+    def put(self, topic: str, partition: int, offset: int, row: int, reason: str, raw: bytes) -> None:
+        """Keep a rejected row."""
+
+    def flush(self) -> None:
+        """Return once every row put is safe."""
+
+
+class ShardServer:
+    """Serves the partitions ``p`` with ``p % num_consumers == consumer_index`` to the shards ``p % num_shards``.
+
+    Args:
+        config: which consumer this is, window size, start and end.
+        source: the topic.
+        engine: rows to ids and weights.
+        sender: the channel; closed by the caller, as are the others.
+        rejects: where rejected rows go.
+    """
+
+    def __init__(
+        self, config: ConsumerConfig, source: Source, engine: FeatureEngine, sender: DataSender, rejects: RejectSink
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._engine = engine
+        self._sender = sender
+        self._rejects = rejects
+        self._partitions = source.partitions()
+        self._lanes: Dict[int, PartitionLane] = {}
+        self._wanted: Dict[int, Start] = {}
+        self._ended: Dict[int, bool] = {}
+        self._finished: Dict[int, bool] = {}
+        self._ends: Dict[int, int] = {}
+        self._message_rows = 1000.0
+        self._asked_high = 0.0
+        self._unsafe_rejects = False
+        self.rows_sent = 0
+        self.rows_rejected = 0
+        self._progress = Progress()
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until ``stop`` is set, or with ``until_end`` until every shard has received everything and stopped.
+
+        Raises:
+            ChannelError: a trainer asks for something that cannot be served; it has been told.
+            OffsetOutOfRange: the log does not hold a position any more.
+        """
+        self._check_shards()
+        while not stop.is_set() and not self._all_finished():
+            self._serve_requests()
+            for lane in self._lanes.values():
+                self._send(lane)
+            self._end_shards()
+            self._fetch()
+            self._ask_high()
+            self._progress.report(self.rows_sent, self.rows_rejected, sum(lane.lag for lane in self._lanes.values()))
+
+    def _check_shards(self) -> None:
+        """More shards than partitions: tell the trainers that are there, and end."""
+        count = len(self._partitions)
+        if self._config.num_shards <= count:
+            return
+        text = (
+            f"num_shards: {self._config.num_shards}, but topic {self._config.topic} has {count} partitions; "
+            "expected at most one shard for each"
+        )
+        deadline = time.monotonic() + REFUSE_SECONDS
+        while time.monotonic() < deadline:
+            for request in self._sender.poll(0.1):
+                if isinstance(request, StartRequest):
+                    self._sender.refuse(request.shard_id, text)
+        raise ChannelError(text)
+
+    def _all_finished(self) -> bool:
+        return self._config.until_end and all(self._finished.get(s, False) for s in range(self._config.num_shards))
+
+    def _serve_requests(self) -> None:
+        idle = not any(self._open(lane) for lane in self._lanes.values())
+        for request in self._sender.poll(POLL_SECONDS if idle else 0.0):
+            shard = request.shard_id
+            if isinstance(request, StartRequest):
+                self._wanted[shard] = request.start
+                self._finished[shard] = False
+            else:
+                self._wanted.pop(shard, None)
+                self._finished[shard] = self._ended.get(shard, False)
+                self._drop_lanes(shard)
+                self._assign()
+        for shard, start in list(self._wanted.items()):
+            try:
+                self._begin(shard, start)
+            except BrokerUnreachable as error:
+                _log.warning("cannot start shard %d yet: %s", shard, error)
+            else:
+                del self._wanted[shard]
+
+    def _begin(self, shard: int, start: Start) -> None:
+        """Seek where a trainer continues, and tell it so."""
+        served = [p for p in self._partitions if p % self._config.num_shards == shard]
+        mine = [p for p in served if p % self._config.num_consumers == self._config.consumer_index]
+        try:
+            self._check_positions(start, mine)
+            lanes = {partition: self._lane(partition, shard, start) for partition in mine}
+            self._drop_lanes(shard)
+            self._lanes.update(lanes)
+            self._assign()
+        except (OffsetOutOfRange, ConfigError) as error:
+            self._sender.refuse(shard, str(error))
+            raise
+        self._ended[shard] = False
+        spec = self._engine.spec
+        answer = Started(
+            topic=self._config.topic,
+            lanes={partition: Lane(begin=tuple(lane.next), high=lane.high) for partition, lane in lanes.items()},
+            window_size=self._config.window_size,
+            spec_digest=spec.digest(),
+            spec_json=spec.to_json(),
+            num_consumers=self._config.num_consumers,
+        )
+        self._sender.started(shard, answer)
+        places = ", ".join(f"{partition} at {lane.next.offset}" for partition, lane in lanes.items())
+        _log.info("shard %d starts: partition %s", shard, places or "none here")
+
+    def _check_positions(self, start: Start, mine: Sequence[int]) -> None:
+        if start.topic not in ("", self._config.topic):
+            raise ChannelError(f"topic: the trainer's position is in {start.topic!r}, expected {self._config.topic!r}")
+        others = sorted(set(start.positions) - set(mine))
+        if others:
+            raise ChannelError(
+                f"positions: partition {others[0]} is not among those of this shard and consumer {list(mine)}; "
+                "were num_shards, num_consumers or the topic changed?"
+            )
+
+    def _lane(self, partition: int, shard: int, start: Start) -> PartitionLane:
+        low, high = self._source.watermarks(partition)
+        end = self._ends.setdefault(partition, high) if self._config.until_end else None
+        moment = start_time(start.rule)
+        if partition in start.positions:
+            begin = RowPosition(*start.positions[partition])
+        elif moment is not None:
+            begin = RowPosition(self._source.offset_at_time(partition, moment), 0)
+        else:
+            begin = RowPosition(low if start.rule == "earliest" else high, 0)
+        return PartitionLane(partition, shard, begin, high, end, self._config.window_size)
+
+    def _drop_lanes(self, shard: int) -> None:
+        self._lanes = {partition: lane for partition, lane in self._lanes.items() if lane.shard != shard}
+
+    def _assign(self) -> None:
+        """Read the lanes' partitions, each from its next message."""
+        self._source.assign({partition: lane.next.offset for partition, lane in self._lanes.items()})
+        for lane in self._lanes.values():
+            lane.paused = False
+
+    def _open(self, lane: PartitionLane) -> bool:
+        """Whether messages of a lane may be fetched."""
+        room = self._sender.credits(lane.shard, lane.partition) * self._config.window_size
+        return not lane.fetched and lane.cutter.rows < room
+
+    def _fetch(self) -> None:
+        """Poll the partitions that have room, and transform what came."""
+        lanes = list(self._lanes.values())
+        closing = [lane for lane in lanes if not lane.paused and not self._open(lane)]
+        opening = [lane for lane in lanes if lane.paused and self._open(lane)]
+        if closing:
+            self._source.pause([lane.partition for lane in closing])
+        if opening:
+            self._source.resume([lane.partition for lane in opening])
+        for lane in closing + opening:
+            lane.paused = not lane.paused
+        if all(lane.paused for lane in lanes):
+            return
+        due = [lane.waiting_since + LINGER_SECONDS - time.monotonic() for lane in lanes if lane.cutter.rows]
+        timeout = max(0.0, min([POLL_SECONDS, *due]))
+        count = max(1, min(MAX_POLL_MESSAGES, int(POLL_ROWS / self._message_rows)))
+        by_partition: Dict[int, List[Message]] = {}
+        for message in self._source.poll(count, timeout):
+            by_partition.setdefault(message.partition, []).append(message)
+        for partition, messages in by_partition.items():
+            if partition in self._lanes:
+                self._take(self._lanes[partition], messages)
+
+    def _take(self, lane: PartitionLane, messages: Sequence[Message]) -> None:
+        """Transform a lane's next messages."""
+        end = float("inf") if lane.end is None else lane.end
+        new = [message for message in messages if lane.next.offset <= message.offset < end]
+        rows = 0
+        for transformed in transform(self._engine, new):
+            rows += transformed.chunk.rows
+            self._append(lane, transformed)
+        if new:
+            self._message_rows += 0.1 * (rows / len(new) - self._message_rows)
+        if messages and messages[-1].offset + 1 >= end:
+            lane.next = RowPosition(max(lane.next.offset, messages[-1].offset + 1), 0)
+
+    def _append(self, lane: PartitionLane, transformed: Transformed) -> None:
+        chunk, rejects = transformed
+        if lane.next.row and chunk.rows and int(chunk.offset[0]) == lane.next.offset:
+            offset, skipped = lane.next
+            held = int((chunk.offset == offset).sum())
+            if skipped > held:
+                text = (
+                    f"positions: partition {lane.partition} continues at row {skipped} of message {offset}, which has "
+                    f"{held}; was the topic created anew?"
+                )
+                self._sender.refuse(lane.shard, text)
+                raise ChannelError(text)
+            chunk = chunk.part(skipped, chunk.rows)
+            rejects = [reject for reject in rejects if (reject.offset, reject.row) >= (offset, skipped)]
+        self._unsafe_rejects |= bool(rejects)
+        for reject in rejects:
+            self._rejects.put(
+                self._config.topic, lane.partition, reject.offset, reject.row, reject.reason, reject.raw
+            )
+        if not lane.cutter.rows:
+            lane.waiting_since = time.monotonic()
+        lane.cutter.add(chunk)
+        lane.next = chunk.next
+        lane.high = max(lane.high, lane.next.offset)
+
+    def _send(self, lane: PartitionLane) -> None:
+        """Send full windows, and what there is once it has waited, as far as credits go."""
+        while lane.cutter.rows and self._sender.credits(lane.shard, lane.partition) > 0:
+            waited = time.monotonic() - lane.waiting_since >= LINGER_SECONDS
+            if lane.cutter.rows < self._config.window_size and not waited and not lane.fetched:
+                return
+            frame = lane.cutter.cut(lane.high)
+            if frame is not None:
+                self._send_frame(lane, frame)
+            lane.waiting_since = time.monotonic()
+
+    def _send_frame(self, lane: PartitionLane, frame: Frame) -> None:
+        rejected = frame.positions.rejects.shape[0]
+        if rejected and self._unsafe_rejects:
+            self._rejects.flush()  # before a trainer can save a position after them
+            self._unsafe_rejects = False
+        self._sender.send(frame.columns, shard_id=lane.shard, positions=frame.positions)
+        self.rows_sent += frame.rows
+        self.rows_rejected += rejected
+
+    def _end_shards(self) -> None:
+        if not self._config.until_end:
+            return
+        for shard, ended in self._ended.items():
+            lanes = [lane for lane in self._lanes.values() if lane.shard == shard]
+            if not ended and all(lane.fetched and not lane.cutter.rows for lane in lanes):
+                self._sender.end(shard)
+                self._ended[shard] = True
+
+    def _ask_high(self) -> None:
+        """Renew what is known of the end of one partition, the one not asked about for longest."""
+        now = time.monotonic()
+        if now - self._asked_high < HIGH_SECONDS or not self._lanes:
+            return
+        self._asked_high = now
+        partition = next(iter(self._lanes))
+        lane = self._lanes[partition] = self._lanes.pop(partition)
+        try:
+            lane.high = max(lane.next.offset, self._source.watermarks(partition)[1])
+        except BrokerUnreachable as error:
+            self._asked_high += BROKER_AWAY_SECONDS
+            _log.debug("%s", error)

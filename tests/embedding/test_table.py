@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mindspore_rec.embedding.optimizers import SGD, LazyAdam
+from mindspore_rec.embedding.table import HashTable
+from tests.embedding.optimizer_oracles import EXAMPLES
+
+MANY = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, size=20_000)
+
+
+def train(table, ids, rng):
+    batch = table.prepare(ids)
+    grads = rng.normal(size=(ids.size, table.dim)).astype(np.float32)
+    sums, usable = table.sum_gradients(batch, grads)
+    assert usable
+    table.apply(batch, sums)
+
+
+def content(table):
+    state = table.state()
+    return {int(i): row.tobytes() for i, row in zip(state["ids"], state["rows"])}
+
+
+def test_initial_values_depend_on_seed_and_id_alone():
+    one, other, third = (HashTable(4, SGD(), seed=seed, init=0.5) for seed in (1, 1, 2))
+    one.prepare(MANY)
+    other.prepare(MANY[::-1].copy())
+    third.prepare(MANY)
+    assert content(one) == content(other)
+    assert content(one) != content(third)
+    values = one.lookup(MANY)
+    assert (np.abs(values) <= 0.5).all()
+    assert abs(values.mean()) < 0.01
+    assert values.std() == pytest.approx(0.5 / np.sqrt(3), rel=0.02)
+
+
+def test_lookup_creates_and_changes_nothing():
+    table = HashTable(4, LazyAdam())
+    table.prepare(MANY[:100])
+    before = content(table)
+    assert (table.lookup(MANY[100:200]) == 0).all()
+    assert (table.lookup(MANY[:100]) != 0).any()
+    assert content(table) == before
+    assert (len(table), table.step) == (100, 0)
+
+
+def test_gradients_of_duplicates_are_summed_before_one_update():
+    table = HashTable(1, SGD(1.0), init=0.0)
+    ids = np.array([5, 7, 5, 5])
+    batch = table.prepare(ids)
+    sums, _ = table.sum_gradients(batch, np.array([[1], [2], [4], [8]], np.float32), scale=10.0)
+    assert sums.ravel().tolist() == [130.0, 20.0]
+    table.apply(batch, sums)
+    assert table.lookup(np.array([5, 7])).ravel().tolist() == [-130.0, -20.0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e19])
+def test_gradients_that_cannot_be_used_are_told(value):
+    table = HashTable(2, SGD())
+    batch = table.prepare(np.array([1, 2]))
+    assert not table.sum_gradients(batch, np.array([[0, 0], [0, value]], np.float32))[1]
+
+
+@pytest.mark.parametrize("optimizer", EXAMPLES, ids=repr)
+def test_save_load_continue_equals_uninterrupted(optimizer):
+    rng = np.random.default_rng(5)
+    batches = [rng.choice(MANY, size=500) for _ in range(6)]
+    whole = HashTable(3, optimizer, seed=9)
+    first = HashTable(3, optimizer, seed=9)
+    for k, ids in enumerate(batches[:3]):
+        train(whole, ids, np.random.default_rng(k))
+        train(first, ids, np.random.default_rng(k))
+    second = HashTable(3, optimizer, seed=9)
+    second.load_state({name: array.copy() for name, array in first.state().items()})
+    for k, ids in enumerate(batches[3:]):
+        train(whole, ids, np.random.default_rng(k))
+        train(second, ids, np.random.default_rng(k))
+    assert content(whole) == content(second)
+    assert whole.step == second.step == 6
+
+
+@settings(max_examples=30)
+@given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=30), min_size=1, max_size=6))
+def test_equals_a_plain_dict(batches):
+    table = HashTable(1, SGD(1.0), init=0.0)
+    model = {}
+    for ids in batches:
+        batch = table.prepare(np.array(ids))
+        grads = np.arange(1, len(ids) + 1, dtype=np.float32).reshape(-1, 1)
+        table.apply(batch, table.sum_gradients(batch, grads)[0])
+        for value, grad in zip(ids, grads.ravel()):
+            model[value] = model.get(value, 0.0) - grad
+    assert {int(i): float(w) for i, w in zip(table.state()["ids"], table.state()["rows"][:, 0])} == model
+
+
+def test_threads_change_nothing():
+    states = []
+    for threads in (1, 3):
+        table = HashTable(8, LazyAdam(), threads=threads)
+        for k in range(3):
+            train(table, MANY, np.random.default_rng(k))
+        states.append(content(table))
+        np.testing.assert_array_equal(table.read(table.prepare(MANY)), table.lookup(MANY))
+    assert states[0] == states[1]
+
+
+def test_a_full_table_refuses_before_it_changes_anything():
+    table = HashTable(2, SGD(), max_rows=10)
+    table.prepare(np.arange(8))
+    table.prepare(np.arange(8))
+    with pytest.raises(MemoryError, match="max_rows=10"):
+        table.prepare(np.arange(5, 15))
+    assert len(table) == 8
+
+
+def test_foreign_state_is_refused():
+    table = HashTable(2, SGD())
+    with pytest.raises(ValueError, match="shape"):
+        table.load_state({"ids": np.arange(3), "rows": np.zeros((3, 5), np.float32), "step": np.array([1])})
+    with pytest.raises(ValueError, match="twice"):
+        table.load_state({"ids": np.array([1, 1]), "rows": np.zeros((2, 2), np.float32), "step": np.array([1])})

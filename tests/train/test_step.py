@@ -1,0 +1,135 @@
+"""One step against the same arithmetic in NumPy, float64."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import nn
+
+from mindspore_rec.train.losses import LogLoss
+from mindspore_rec.train.step import EvalStep, PredictStep, TrainStep
+from tests.train.small_networks import OneTable, TwoTowers, rows
+
+
+def new_step(network=None, loss_fn=None, rate=0.25):
+    network = network or OneTable()
+    optimizer = nn.SGD(network.trainable_params(), learning_rate=rate)
+    return network, TrainStep(network, loss_fn or LogLoss(), optimizer)
+
+
+def expected_step(network, ids, weights, labels, rate):
+    """Logits before the step; table rows, weight and bias after it (SGD 0.5 on the table, `rate` on the rest)."""
+    out, bias = network.out.weight.asnumpy().astype(float), network.out.bias.asnumpy().astype(float)
+    network.deep.table.prepare(ids)  # initial values are a function of the id alone
+    emb = network.deep.table.lookup(ids).reshape(*ids.shape, -1).astype(float)
+    pooled = (emb * weights[..., None]).sum(1)
+    logits = pooled @ out.T + bias
+    error = 1 / (1 + np.exp(-logits)) - labels  # d loss / d logit, summed loss
+    table = {}
+    for i, row in enumerate(ids):
+        for j, value in enumerate(row):
+            gradient = error[i, 0] * weights[i, j] * out[0]
+            table[value] = table.get(value, emb[i, j]) - 0.5 * gradient
+    mean = error / len(ids)
+    return logits, table, out - rate * mean.T @ pooled, bias - rate * mean.sum(0)
+
+
+def test_one_step_equals_numpy():
+    network, step = new_step()
+    ids, weights, labels = rows(64, vocabulary=10)
+    logits, table, weight, bias = expected_step(network, ids, weights, labels, 0.25)
+    step(ids, weights, labels)
+    np.testing.assert_allclose(step.result.logits, logits, atol=1e-5)
+    for value, row in table.items():
+        np.testing.assert_allclose(network.deep.table.lookup(np.array([value]))[0], row, atol=1e-5)
+    np.testing.assert_allclose(network.out.weight.asnumpy(), weight, atol=1e-6)
+    np.testing.assert_allclose(network.out.bias.asnumpy(), bias, atol=1e-6)
+
+
+def test_a_short_batch_is_padded_and_masked():
+    batch = rows(20, seed=1)
+    results = []
+    for capacity in (20, 32):
+        network, step = new_step()
+        if results:
+            for parameter, value in zip(network.trainable_params(), start):
+                parameter.set_data(ms.Tensor(value))
+        start = [parameter.asnumpy().copy() for parameter in network.trainable_params()]
+        step.expect_rows(capacity)
+        for _ in range(3):
+            step(*batch)
+        assert step.result.logits.shape == (20, 1)
+        results.append((step.result, network.deep.table.state()["rows"].copy(), network.out.weight.asnumpy()))
+    assert results[0][0].loss == pytest.approx(results[1][0].loss, rel=1e-6)
+    np.testing.assert_allclose(results[0][1], results[1][1], atol=1e-6)
+    np.testing.assert_allclose(results[0][2], results[1][2], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "loss_fn", [nn.BCEWithLogitsLoss(), nn.MSELoss(), nn.L1Loss()], ids=lambda loss: type(loss).__name__
+)
+def test_framework_losses_are_masked_too(loss_fn):
+    network, step = new_step(loss_fn=loss_fn)
+    step.expect_rows(32)
+    batch = rows(20, seed=2)
+    step(*batch)
+    plain = loss_fn(ms.Tensor(step.result.logits), ms.Tensor(batch[2]))
+    assert step.result.loss == pytest.approx(float(plain), rel=1e-5)
+
+
+def test_several_lookups_of_one_table():
+    network, step = new_step(TwoTowers())
+    ids, weights, labels = rows(40, vocabulary=4)
+    ids[:10, 2] = ids[:10, 0]  # the same id in both lookups of a row
+    network.shared.table.prepare(ids[:, [0, 2]])
+    network.bias.table.prepare(ids[:, 1])
+    user, item = network.shared.table.lookup(ids[:, 0]), network.shared.table.lookup(ids[:, 2])
+    score = (user * item).sum(1, keepdims=True) + network.bias.table.lookup(ids[:, 1])
+    scale, shift = network.scale.weight.asnumpy().item(), network.scale.bias.asnumpy().item()
+    logits = score * scale + shift
+    gradients = {}
+    for i in range(40):
+        error = (1 / (1 + np.exp(-logits[i, 0])) - labels[i, 0]) * scale
+        for value, gradient in ((ids[i, 0], error * item[i]), (ids[i, 2], error * user[i])):
+            gradients[value] = gradients.get(value, 0.0) + gradient
+    before = {value: network.shared.table.lookup(np.array([value]))[0] for value in gradients}
+    step(ids, weights, labels)
+    np.testing.assert_allclose(step.result.logits, logits, atol=1e-5)
+    for value, g in gradients.items():
+        after = before[value] - 0.1 * g / np.sqrt(0.1 + g**2)
+        np.testing.assert_allclose(network.shared.table.lookup(np.array([value]))[0], after, atol=1e-5)
+
+
+@pytest.mark.parametrize("poison", [np.nan, 1e30], ids=["nan", "gradient whose square overflows"])
+def test_a_batch_that_is_not_finite_changes_nothing(poison):
+    network, step = new_step()
+    ids, weights, labels = rows(16)
+    step(ids, weights, labels)
+    before = [p.asnumpy().copy() for p in step.get_parameters()], network.deep.table.state()["rows"].copy()
+    bad = weights.copy()
+    bad[:, 1] = poison
+    step(ids, bad, labels)
+    assert step.result.skipped in ("loss is nan", "a gradient is not finite")
+    for parameter, value in zip(step.get_parameters(), before[0]):
+        np.testing.assert_array_equal(parameter.asnumpy(), value)
+    np.testing.assert_array_equal(network.deep.table.state()["rows"], before[1])
+    step(ids, weights, labels)
+    assert step.result.skipped == ""
+
+
+def test_evaluation_and_prediction_agree_and_touch_nothing():
+    network, step = new_step()
+    ids, weights, labels = rows(64)
+    step(ids, weights, labels)
+    rows_before = len(network.deep.table)
+    unknown = ids.copy()
+    unknown[5] = 10**15 + np.arange(3)
+    loss, logits, seen = EvalStep(network, LogLoss())(unknown, weights, labels)
+    predict = PredictStep(network)
+    np.testing.assert_allclose(predict(unknown, weights).asnumpy(), logits.asnumpy(), atol=1e-6)
+    for k in (1, 3, 17):
+        np.testing.assert_allclose(predict(unknown[:k], weights[:k]).asnumpy(), logits.asnumpy()[:k], atol=1e-6)
+    assert logits.asnumpy()[5, 0] == pytest.approx(network.out.bias.asnumpy().item(), abs=1e-6)
+    np.testing.assert_array_equal(seen.asnumpy(), labels)
+    expected = np.maximum(logits.asnumpy(), 0) - logits.asnumpy() * labels + np.log1p(np.exp(-abs(logits.asnumpy())))
+    assert float(loss) == pytest.approx(expected.mean(), rel=1e-5)
+    assert len(network.deep.table) == rows_before
