@@ -122,7 +122,7 @@ def reference_apply(messages: List[bytes], dictionaries: Dictionaries) -> Tuple[
 
     frame["weights"] = frame.loc[:, 1:DENSE].apply(scale, axis=1)
     frame["ids"] = frame.loc[:, 1 + DENSE : DENSE + SLOTS].apply(to_ids, axis=1)
-    columns = frame[["ids", "weights", 0]].apply(lambda row: pd.Series(row.tolist()), axis=1)
+    columns = frame[["ids", "weights", 0]].apply(lambda row: row.tolist(), axis=1, result_type="expand")
     return np.array(columns[0].tolist(), np.int64), np.array(columns[1].tolist(), np.float32)
 
 

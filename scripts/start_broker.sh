@@ -4,8 +4,5 @@
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 python="$root/.venv/bin/python"
-if [ ! -x "$python" ]; then
-  echo "start_broker.sh: $python is missing; \`bash scripts/quickstart.sh\` makes it" >&2
-  exit 1
-fi
+[ -x "$python" ] || bash "$root/scripts/setup.sh"
 exec "$python" -m mindspore_rec.stream.brokers tansu "$@"

@@ -10,7 +10,7 @@ from typing import Dict, FrozenSet, Iterator, List, Set, Tuple
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = "mindspore_rec"
-GENERATED = {".git", ".venv", ".venv39", ".cache", "__pycache__", "run", "checkpoints", "build", "dist"}
+GENERATED = {"__pycache__", "run", "log", "checkpoints", "build", "dist", "kernel_meta"}
 
 MINDSPORE_ROOMS = ("models", "train", "serving")
 MINDSPORE_MODULES = tuple(f"{PACKAGE}.{name}" for name in ("embedding.lookup", "stream.dataset", "data.mindrecord"))
@@ -24,8 +24,14 @@ def project_files() -> Tuple[Path, ...]:
     if listed.returncode == 0:
         paths = [REPOSITORY / name for name in listed.stdout.decode().split("\0") if name]
     else:
-        paths = [path for path in REPOSITORY.rglob("*") if not GENERATED & set(path.relative_to(REPOSITORY).parts)]
+        paths = [path for path in REPOSITORY.rglob("*") if not _is_generated(path.relative_to(REPOSITORY))]
     return tuple(sorted(path for path in paths if path.is_file()))
+
+
+def _is_generated(path: Path) -> bool:
+    folders = path.parts[:-1]
+    hidden = any(name.startswith(".") and name != ".ci" for name in folders)
+    return hidden or any(name in GENERATED or name.endswith(".egg-info") for name in folders)
 
 
 def python_files() -> List[Path]:

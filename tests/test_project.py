@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Iterator, Type
 
 import pytest
-from source_tree import (
+
+from mindspore_rec import config
+from mindspore_rec.cli.options import resolve
+from mindspore_rec.config import Section, TrainConfig
+from tests.source_tree import (
     PACKAGE,
     REPOSITORY,
     imports,
     may_import_mindspore,
     modules,
     project_files,
-    python_files,
     reached,
     room,
 )
-
-from mindspore_rec import config
-from mindspore_rec.cli.options import resolve
-from mindspore_rec.config import Section, TrainConfig
 
 ROOMS = (
     *("features", "stream", "data", "embedding", "metrics", "checkpoint", "models", "train", "serving", "monitor"),
@@ -111,11 +110,6 @@ def test_machine_paths_are_recognised() -> None:
         assert MACHINE_PATHS.search(line)
     for line in ("rows/work", f"./{slash}root", f"https:{slash}{slash}a.org{slash}home", f"{slash}workers"):
         assert not MACHINE_PATHS.search(line)
-
-
-def test_test_files_have_names_of_their_own() -> None:
-    counts = Counter(path.name for path in python_files() if path.name.startswith("test_"))
-    assert [name for name, count in counts.items() if count > 1] == [], "pytest imports test files by name alone"
 
 
 @pytest.mark.parametrize("path", [path for path in project_files() if path.suffix == ".sh"], ids=short)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import List, Optional
 
 import pytest
-from source_tree import REPOSITORY, may_import_mindspore, modules, python_files, reached
+
+from tests.source_tree import REPOSITORY, may_import_mindspore, modules, python_files, reached
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Iterator, List, Tuple
 
 import pytest
-from source_tree import REPOSITORY
 
 from mindspore_rec.config import ConsumerConfig, ProducerConfig, TrainConfig
+from tests.source_tree import REPOSITORY
 
 ENGLISH, CHINESE = REPOSITORY / "README.md", REPOSITORY / "README_CN.md"
 PROGRAMS = {"producer.py": ProducerConfig, "consumer.py": ConsumerConfig, "online_train.py": TrainConfig}

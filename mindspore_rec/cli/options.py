@@ -25,8 +25,6 @@ from mindspore_rec.config import ConfigError, Section, UserError
 logger = logging.getLogger(__name__)
 S = TypeVar("S", bound=Section)
 
-OTHER_VARIABLES = frozenset({"MSREC_SAMPLE_DIR"})  # read by the tests, no key
-
 
 def load(
     cls: Type[S],
@@ -161,7 +159,7 @@ def _warn_of_typos(environ: Mapping[str, str]) -> None:
     known = {key.upper() for section in _sections(Section) for key in section.model_fields}
     for name in sorted(environ):
         key = name[len(PREFIX) :]
-        if not name.startswith(PREFIX) or name in OTHER_VARIABLES or key in known:
+        if not name.startswith(PREFIX) or key in known:
             continue
         meant = nearest(key, (name.lower() for name in known), cutoff=0.8)
         if meant:

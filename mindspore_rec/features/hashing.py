@@ -59,7 +59,7 @@ def _avalanche(word: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def _finish(first: np.uint64, second: np.uint64, size: np.int64) -> np.uint64:
+def _finish(first: np.uint64, second: np.uint64, size: Whole) -> np.uint64:
     first = first ^ np.uint64(size)
     second = second ^ np.uint64(size)
     first = first + second
@@ -68,14 +68,14 @@ def _finish(first: np.uint64, second: np.uint64, size: np.int64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def hash_word(word: np.uint64, size: np.int64, seed: np.uint32) -> np.uint64:
+def hash_word(word: np.uint64, size: Whole, seed: np.uint32) -> np.uint64:
     """Hash of a value of 0 to 8 bytes held in a word whose other bytes are zero."""
     start = np.uint64(seed)
     return _finish(start ^ _mix_first(word), start, size)
 
 
 @njit(cache=True, nogil=True)
-def hash_span(buffer: UInt8, start: np.int64, size: np.int64, seed: np.uint32) -> np.uint64:
+def hash_span(buffer: UInt8, start: Whole, size: Whole, seed: np.uint32) -> np.uint64:
     """Hash of ``buffer[start : start + size]``, any size; reads up to 8 bytes past it."""
     first = np.uint64(seed)
     second = np.uint64(seed)
@@ -106,8 +106,8 @@ def hash_spans(buffer: UInt8, offsets: Int64, seeds: UInt32) -> UInt64:
 def join_values(values: Sequence[bytes]) -> Tuple[UInt8, Int64]:
     """The values end to end with the padding the kernels need, and their n + 1 offsets."""
     buffer = np.frombuffer(b"".join([*values, bytes(PADDING)]), np.uint8)
-    offsets = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])
+    offsets = np.zeros(len(values) + 1, Whole)
+    np.cumsum(np.fromiter(map(len, values), Whole, len(values)), out=offsets[1:])
     return buffer, offsets
 
 

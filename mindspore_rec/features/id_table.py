@@ -37,7 +37,7 @@ class IdTable:
     @staticmethod
     def empty() -> IdTable:
         """A table of no fields, what a kernel is given under rule hash-v1."""
-        none = np.empty(0, np.int64)
+        none = np.empty(0, Whole)
         return IdTable(np.empty((0, 2), np.uint64), none, none.view(np.uint64), none)
 
 
@@ -60,7 +60,7 @@ def _insert(entries: UInt64, first: Int64, mask: UInt64, hashes: UInt64, fields:
 
 
 @njit(cache=True, nogil=True)
-def lookup(entries: UInt64, first: np.int64, mask: np.uint64, unknown: np.int64, hashed: np.uint64) -> np.int64:
+def lookup(entries: UInt64, first: Whole, mask: np.uint64, unknown: Whole, hashed: np.uint64) -> Whole:
     """Id of one hash in one field's table."""
     slot = hashed & mask
     while True:
@@ -104,7 +104,7 @@ def build_table(hashes: UInt64, fields: Int32, ids: Int64, unknown: Int64) -> Tu
         unknown: int64[slot_dim], id of unknown values of each field.
     """
     counts = np.bincount(fields, minlength=len(unknown))
-    sizes = np.array([1 << (2 * int(count)).bit_length() for count in counts], np.int64)
+    sizes = np.array([1 << (2 * int(count)).bit_length() for count in counts], Whole)
     first = np.cumsum(sizes) - sizes
     entries = np.zeros((int(sizes.sum()), 2), np.uint64)
     mask = (sizes - 1).astype(np.uint64)

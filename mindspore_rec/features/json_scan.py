@@ -25,7 +25,7 @@ _NAN = np.uint64(int.from_bytes(b"NaN", "little"))
 
 
 @njit(cache=True, nogil=True)
-def _skip_space(buffer: UInt8, position: np.int64) -> np.int64:
+def _skip_space(buffer: UInt8, position: Whole) -> Whole:
     byte = buffer[position]
     while byte == _SPACE or byte == _TAB or byte == _NEWLINE or byte == _RETURN:
         position += 1
@@ -44,7 +44,7 @@ def _missing_size(word: np.uint64) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _plain_size(word: np.uint64) -> np.int64:
+def _plain_size(word: np.uint64) -> Whole:
     """Bytes before the first quote, backslash or control character, 8 if there is none."""
     controls = (word - _CONTROLS) & ~word & HIGHS
     ends = zero_bytes(word ^ _QUOTES) | zero_bytes(word ^ _BACKSLASHES) | controls
@@ -52,7 +52,7 @@ def _plain_size(word: np.uint64) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
-def _string_end(buffer: UInt8, start: np.int64, end: np.int64) -> np.int64:
+def _string_end(buffer: UInt8, start: Whole, end: Whole) -> Whole:
     """Position of the quote that ends a string, -1 where it holds anything but plain characters."""
     position = start
     while position < end:
@@ -65,8 +65,8 @@ def _string_end(buffer: UInt8, start: np.int64, end: np.int64) -> np.int64:
 
 @njit(cache=True, nogil=True)
 def _parse_number(
-    buffer: UInt8, position: np.int64, kind: int, low: float, high: float
-) -> Tuple[bool, np.float32, np.int64]:
+    buffer: UInt8, position: Whole, kind: int, low: float, high: float
+) -> Tuple[bool, np.float32, Whole]:
     """Whether a number value is plain, its weight, and the position after it. A string may hold the number."""
     quoted = buffer[position] == _QUOTE
     if quoted:
@@ -85,8 +85,8 @@ def _parse_number(
 
 @njit(cache=True, nogil=True)
 def _parse_category(
-    buffer: UInt8, position: np.int64, end: np.int64, seed: np.uint32
-) -> Tuple[bool, np.uint64, np.int64]:
+    buffer: UInt8, position: Whole, end: Whole, seed: np.uint32
+) -> Tuple[bool, np.uint64, Whole]:
     """Whether a category value is plain, its hash, and the position after it."""
     if buffer[position] == _QUOTE:
         start = position + 1
@@ -101,7 +101,7 @@ def _parse_category(
 
 
 @njit(cache=True, nogil=True)
-def _next_value(buffer: UInt8, position: np.int64, separator: int) -> np.int64:
+def _next_value(buffer: UInt8, position: Whole, separator: int) -> Whole:
     """Position of the value after the separator, -1 where there is another character."""
     position = _skip_space(buffer, position)
     return _skip_space(buffer, position + 1) if buffer[position] == separator else np.int64(-1)
@@ -110,8 +110,8 @@ def _next_value(buffer: UInt8, position: np.int64, separator: int) -> np.int64:
 @njit(cache=True, nogil=True)
 def parse_json(
     buffer: UInt8,
-    start: np.int64,
-    end: np.int64,
+    start: Whole,
+    end: Whole,
     seeds: UInt32,
     kind: int,
     low: Float64,
@@ -119,7 +119,7 @@ def parse_json(
     ids: Int64,
     weights: Float32,
     labels: Float32,
-    row: np.int64,
+    row: Whole,
 ) -> bool:
     """Parse the JSON list ``buffer[start:end]`` into a row; False where it gives up. Arguments as ``parse_line``.
 

@@ -10,9 +10,9 @@ from numba import njit
 from mindspore_rec.features.batch import Float32, Float64, Int32, Int64, UInt8, UInt32
 from mindspore_rec.features.hashing import hash_span, hash_word
 from mindspore_rec.features.number_scan import read_integers, scan_number
-from mindspore_rec.features.numeric import scale
+from mindspore_rec.features.numeric import LOG1P, MINMAX, scale
 from mindspore_rec.features.utf8_scan import is_utf8
-from mindspore_rec.features.words import first_bits, first_bytes, load_word, match_block, trailing_zeros
+from mindspore_rec.features.words import count_ones, first_bits, first_bytes, load_word, match_block, trailing_zeros
 
 _TAB, _NEWLINE, _RETURN, _LABEL_0, _LABEL_1 = 9, 10, 13, ord("0"), ord("1")
 _NO_BITS = np.uint64(0)
@@ -20,21 +20,27 @@ _ONE = np.uint64(1)
 
 
 @njit(cache=True, nogil=True)
-def split_lines(buffer: UInt8, offsets: Int64, newlines: int) -> Tuple[Int64, Int64, Int32, Int32, Int32]:
+def _count_newlines(buffer: UInt8, end: Whole) -> Whole:
+    count = 0
+    for position in range(0, end, 64):
+        count += np.int64(count_ones(first_bits(match_block(buffer, position, _NEWLINE), end - position)))
+    return count
+
+
+@njit(cache=True, nogil=True)
+def split_lines(buffer: UInt8, offsets: Int64) -> Tuple[Int64, Int64, Int32, Int32, Int32]:
     """Where the lines of messages are.
 
     Args:
         buffer: uint8, k messages end to end.
         offsets: int64[k + 1] of the messages.
-        newlines: newline bytes in the buffer.
 
     Returns:
         start int64[n], end int64[n], message int32[n], row int32[n], rows of each message int32[k].
     """
     messages = len(offsets) - 1
-    starts = np.empty(newlines + messages, np.int64)
-    ends = np.empty(newlines + messages, np.int64)
-    message = np.empty(newlines + messages, np.int32)
+    most = messages + _count_newlines(buffer, offsets[messages])
+    starts, ends, message = np.empty(most, Whole), np.empty(most, Whole), np.empty(most, np.int32)
     counts = np.empty(messages, np.int32)
     total = 0
     for m in range(messages):
@@ -60,13 +66,13 @@ def split_lines(buffer: UInt8, offsets: Int64, newlines: int) -> Tuple[Int64, In
 
 
 @njit(cache=True, nogil=True)
-def _without_return(buffer: UInt8, start: np.int64, stop: np.int64) -> np.int64:
+def _without_return(buffer: UInt8, start: Whole, stop: Whole) -> Whole:
     """End of the line without the carriage return it may end with."""
     return stop - 1 if stop > start and buffer[stop - 1] == _RETURN else stop
 
 
 @njit(cache=True, nogil=True)
-def _split_line(buffer: UInt8, start: np.int64, end: np.int64, stops: Int64) -> bool:
+def _split_line(buffer: UInt8, start: Whole, end: Whole, stops: Int64) -> bool:
     """Fill the end of each field of a line; False if there are more or fewer fields than ``stops`` holds."""
     last = len(stops) - 1
     count = 0
@@ -93,25 +99,40 @@ def _parse_numbers(
     magnitudes: Int64,
     signs: Int64,
     weights: Float32,
-    row: np.int64,
+    row: Whole,
 ) -> bool:
     """Fill the weights of the row's number fields; False where it gives up."""
     bits = read_integers(buffer, stops, magnitudes, signs)
-    if 0 <= bits < len(small):  # a power of two: no magnitude is above their bits together
+    if bits < 0:
+        return _parse_unusual_numbers(buffer, stops, kind, low, high, weights, row)
+    if kind == LOG1P and bits < len(small):  # a power of two: no magnitude is above their bits together
         for field in range(len(low)):
             weights[row, field] = small[magnitudes[field]] * np.float32(signs[field])
         return True
+    if kind == MINMAX:
+        for field in range(len(low)):
+            value = float(magnitudes[field]) * float(signs[field])
+            weight = scale(value, MINMAX, low[field], high[field])
+            weights[row, field] = weight if stops[field + 1] - stops[field] > 1 else np.float32(0.0)
+        return True
+    for field in range(len(low)):
+        weights[row, field] = scale(float(magnitudes[field]) * float(signs[field]), LOG1P, 0.0, 0.0)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _parse_unusual_numbers(
+    buffer: UInt8, stops: Int64, kind: int, low: Float64, high: Float64, weights: Float32, row: Whole
+) -> bool:
+    """``_parse_numbers`` one field after the other."""
     for field in range(len(low)):
         start, stop = stops[field] + 1, stops[field + 1]
         if start == stop:
             weights[row, field] = 0.0
             continue
-        if bits >= 0:
-            value = float(magnitudes[field]) * signs[field]
-        else:
-            plain, value, position = scan_number(buffer, start, False)
-            if not plain or position != stop:
-                return False
+        plain, value, position = scan_number(buffer, start, False)
+        if not plain or position != stop:
+            return False
         weights[row, field] = scale(value, kind, low[field], high[field])
     return True
 
@@ -119,8 +140,8 @@ def _parse_numbers(
 @njit(cache=True, nogil=True)
 def parse_line(
     buffer: UInt8,
-    start: np.int64,
-    end: np.int64,
+    start: Whole,
+    end: Whole,
     seeds: UInt32,
     kind: int,
     low: Float64,
@@ -132,7 +153,7 @@ def parse_line(
     ids: Int64,
     weights: Float32,
     labels: Float32,
-    row: np.int64,
+    row: Whole,
 ) -> bool:
     """Parse ``buffer[start:end]`` into a row of the outputs; False where it gives up, the row is then undefined.
 

@@ -14,7 +14,6 @@ from mindspore_rec.features.json_scan import parse_json
 from mindspore_rec.features.line_scan import parse_line, split_lines
 from mindspore_rec.features.reference import ReferenceEngine, check_format
 
-_NEWLINE = 10
 _BLOCK = 32  # rows between two rounds of lookups: enough to overlap cache misses, few enough to stay in the cache
 
 
@@ -41,8 +40,8 @@ def _parse_rows(
 ) -> np.uint64:
     """Fill the outputs of n rows; the status of a row it gives up is UNUSUAL. The value returned means nothing."""
     dense_dim = len(number_ids)
-    stops = np.empty(1 + dense_dim + len(seeds), np.int64)
-    magnitudes, signs = np.empty(dense_dim, np.int64), np.empty(dense_dim, np.int64)
+    stops = np.empty(1 + dense_dim + len(seeds), Whole)
+    magnitudes, signs = np.empty(dense_dim, Whole), np.empty(dense_dim, Whole)
     touched = np.uint64(0)
     for block in range(0, len(starts), _BLOCK):
         stop = min(block + _BLOCK, len(starts))
@@ -88,8 +87,7 @@ class NumbaEngine(ReferenceEngine):
             starts, ends = offsets[:-1], offsets[1:]
             rows = self._allocate([1] * len(messages))
         else:
-            newlines = int(np.count_nonzero(buffer == _NEWLINE))
-            starts, ends, message, row, counts = split_lines(buffer, offsets, newlines)
+            starts, ends, message, row, counts = split_lines(buffer, offsets)
             rows = self._empty(message, row, counts)
         encoding, scaling, table = self._encoding, self._encoding.scaling, self._encoding.table
         _parse_rows(

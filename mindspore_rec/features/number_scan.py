@@ -33,7 +33,7 @@ _FOUR, _EIGHT, _SIXTEEN, _THIRTY_TWO = np.uint64(4), np.uint64(8), np.uint64(16)
 
 
 @njit(cache=True, nogil=True)
-def _short_integer(word: np.uint64, size: np.int64) -> Tuple[bool, np.int64]:
+def _short_integer(word: np.uint64, size: Whole) -> Tuple[bool, Whole]:
     """The integer of 0 to 8 digits at the start of the word, and whether it is one. All digits at once, no loop."""
     half = np.uint64(size) * _FOUR
     shift = _THIRTY_TWO - half
@@ -46,7 +46,7 @@ def _short_integer(word: np.uint64, size: np.int64) -> Tuple[bool, np.int64]:
 
 
 @njit(cache=True, nogil=True)
-def read_integers(buffer: UInt8, stops: Int64, magnitudes: Int64, signs: Int64) -> np.int64:
+def read_integers(buffer: UInt8, stops: Int64, magnitudes: Int64, signs: Int64) -> Whole:
     """Read number fields that are all empty or integers of up to 8 characters; an empty one reads as 0.
 
     Written without branches, which these fields would make unpredictable, and for the compiler to vectorise.
@@ -82,7 +82,7 @@ def _is_digit(byte: np.uint8) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _scan_exponent(buffer: UInt8, position: np.int64) -> Tuple[np.int64, int]:
+def _scan_exponent(buffer: UInt8, position: Whole) -> Tuple[Whole, int]:
     """Position after an ``e`` and its digits, and the exponent, which is above _MAX_POWER where it gives up."""
     position += 1
     negative = buffer[position] == _MINUS
@@ -99,7 +99,7 @@ def _scan_exponent(buffer: UInt8, position: np.int64) -> Tuple[np.int64, int]:
 
 
 @njit(cache=True, nogil=True)
-def scan_number(buffer: UInt8, start: np.int64, strict: bool) -> Tuple[bool, float, np.int64]:
+def scan_number(buffer: UInt8, start: Whole, strict: bool) -> Tuple[bool, float, Whole]:
     """Read a decimal number: whether it did, the number, the position after it.
 
     It does only where the result is exact in one float64 operation (Clinger 1990): the digits below 2**53 and the power

@@ -16,7 +16,7 @@ LOG1P, MINMAX = 0, 1
 _SMALL_INTEGERS = 1 << 16
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")  # no check of the divisor, which no branch would survive
 def scale(value: float, kind: int, low: float, high: float) -> np.float32:
     """float32 weight of a finite number; always finite.
 

@@ -12,7 +12,7 @@ _NO_BITS = np.uint64(0)
 
 
 @njit(cache=True, nogil=True)
-def is_ascii(buffer: UInt8, start: np.int64, end: np.int64) -> bool:
+def is_ascii(buffer: UInt8, start: Whole, end: Whole) -> bool:
     """Whether no byte is above 127."""
     for position in range(start, end, 64):
         if first_bits(high_block(buffer, position), end - position) != _NO_BITS:
@@ -21,7 +21,7 @@ def is_ascii(buffer: UInt8, start: np.int64, end: np.int64) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _sequence_size(buffer: UInt8, position: np.int64) -> int:
+def _sequence_size(buffer: UInt8, position: Whole) -> int:
     """Bytes of the UTF-8 sequence that starts here, 0 if none can (RFC 3629, table in section 4)."""
     lead, second = buffer[position], buffer[position + 1]
     if lead < 0x80:
@@ -42,7 +42,7 @@ def _sequence_size(buffer: UInt8, position: np.int64) -> int:
 
 
 @njit(cache=True, nogil=True)
-def is_utf8(buffer: UInt8, start: np.int64, end: np.int64) -> bool:
+def is_utf8(buffer: UInt8, start: Whole, end: Whole) -> bool:
     """Whether the bytes are valid UTF-8."""
     if is_ascii(buffer, start, end):
         return True

@@ -1,4 +1,4 @@
-"""Unaligned words of 8 and blocks of 64 bytes for the byte kernels: what numba has no spelling for, and bit tricks on it.
+"""Unaligned words of 8 and blocks of 64 bytes for the byte kernels: what numba has no spelling for, and bit tricks.
 
 Words are little-endian (x86-64, AArch64). The caller keeps ``PADDING`` readable bytes after the last byte it owns.
 Bit tricks after H. S. Warren, "Hacker's Delight", chapter 6.
@@ -6,14 +6,17 @@ Bit tricks after H. S. Warren, "Hacker's Delight", chapter 6.
 
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import Any, Callable, Tuple
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba import njit, types
 from numba.extending import intrinsic
 
 PADDING = 64
+
+#: A whole number inside a kernel: int64 once compiled, whichever of int and numpy's the source gives.
+Whole = Any
 
 ONES = np.uint64(0x0101010101010101)
 HIGHS = np.uint64(0x8080808080808080)
@@ -24,7 +27,12 @@ _FOUR = np.uint64(4)
 _BLOCK = ir.VectorType(ir.IntType(8), 64)
 
 
-@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def _typed(define: Callable[..., Tuple[Any, Any]]) -> Callable[..., Any]:
+    """numba's ``intrinsic``; the first parameter of the definition is none of the intrinsic's."""
+    return intrinsic(define)  # type: ignore[no-any-return, unused-ignore]
+
+
+@_typed
 def load_word(typing_context: Any, buffer: Any, position: Any) -> Tuple[Any, Any]:
     """``load_word(buffer: uint8[:], position) -> uint64``: bytes position .. position + 7; no bounds check."""
 
@@ -37,7 +45,7 @@ def load_word(typing_context: Any, buffer: Any, position: Any) -> Tuple[Any, Any
     return types.uint64(buffer, position), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+@_typed
 def trailing_zeros(typing_context: Any, word: Any) -> Tuple[Any, Any]:
     """``trailing_zeros(word: uint64) -> uint64``: zero bits below the lowest one; 64 for word 0."""
 
@@ -47,7 +55,17 @@ def trailing_zeros(typing_context: Any, word: Any) -> Tuple[Any, Any]:
     return types.uint64(types.uint64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+@_typed
+def count_ones(typing_context: Any, word: Any) -> Tuple[Any, Any]:
+    """``count_ones(word: uint64) -> uint64``: one bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+@_typed
 def match_block(typing_context: Any, buffer: Any, position: Any, byte: Any) -> Tuple[Any, Any]:
     """``match_block(buffer: uint8[:], position, byte: uint8) -> uint64``: bit i says buffer[position + i] == byte."""
 
@@ -60,7 +78,7 @@ def match_block(typing_context: Any, buffer: Any, position: Any, byte: Any) -> T
     return types.uint64(buffer, position, types.uint8), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+@_typed
 def high_block(typing_context: Any, buffer: Any, position: Any) -> Tuple[Any, Any]:
     """``high_block(buffer: uint8[:], position) -> uint64``: bit i says buffer[position + i] > 127."""
 
@@ -79,7 +97,7 @@ def _load_block(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def first_bits(mask: np.uint64, count: np.int64) -> np.uint64:
+def first_bits(mask: np.uint64, count: Whole) -> np.uint64:
     """The lowest ``count`` bits (0 or more) of the mask, the others zero."""
     return mask if count >= 64 else mask & ((_ONE << np.uint64(count)) - _ONE)
 
@@ -91,7 +109,7 @@ def zero_bytes(word: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def first_bytes(word: np.uint64, size: np.int64) -> np.uint64:
+def first_bytes(word: np.uint64, size: Whole) -> np.uint64:
     """The first ``size`` bytes (0 to 8) of the word, the others zero."""
     half = np.uint64(size) * _FOUR  # two shifts: one by 64 bits is undefined
     return word & ~((_ALL << half) << half)

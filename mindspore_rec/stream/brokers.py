@@ -24,6 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Dict, List, Optional, Sequence, Type, TypeVar
 
+from mindspore_rec.config import UserError
+
 logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
@@ -39,7 +41,7 @@ _MAX_MESSAGE_BYTES = 64 << 20
 _Self = TypeVar("_Self", bound="Broker")
 
 
-class BrokerFailed(RuntimeError):  # noqa: N818 - named by what went wrong
+class BrokerFailed(UserError):  # noqa: N818 - named by what went wrong
     """The broker's program is not there, or it ended or did not answer while starting."""
 
 

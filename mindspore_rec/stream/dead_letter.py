@@ -10,15 +10,18 @@ import base64
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Optional, Protocol, Type, TypeVar, Union
+from typing import Any, Dict, Optional, Protocol, Type, TypeVar
 
-from mindspore_rec.config import KafkaConfig
+from mindspore_rec.config import ConfigError, KafkaConfig
 from mindspore_rec.stream.kafka import Sink, create_topic, open_sink
 
 MAX_RAW_BYTES = 256 << 10
 """Bytes of a bad row that are kept: a broker takes messages of 1 MiB unless told otherwise."""
 MAX_REASON = 500
 """Characters of a reason that are kept."""
+
+MAX_TOPIC = 249
+"""Characters of a topic's name."""
 
 _Self = TypeVar("_Self", bound="DeadLetters")
 
@@ -65,14 +68,19 @@ class DeadLetters:
         self.close()
 
 
-def open_dead_letters(config: KafkaConfig, file: Optional[Union[str, Path]] = None) -> DeadLetters:
+def open_dead_letters(config: KafkaConfig, file: Optional[str] = None) -> DeadLetters:
     """Dead letters into ``file``, appended, or without one into the topic ``<topic>.dlq``, created if need be.
 
-    Raises OSError for a file that cannot be written and the errors of ``open_sink``.
+    Raises ConfigError for a file that cannot be written or a name too long, and the errors of ``open_sink``.
     """
     if file is not None:
-        return DeadLetters(_FileBackend(Path(file)))
+        try:
+            return DeadLetters(_FileBackend(Path(file)))
+        except OSError as error:
+            raise ConfigError(f"dead_letter_file: cannot write {file}: {error.strerror}") from None
     topic = f"{config.topic}.dlq"
+    if len(topic) > MAX_TOPIC:
+        raise ConfigError(f"topic: {config.topic} is too long to add .dlq to it; set dead_letter_file")
     create_topic(config, topic, 1)
     return DeadLetters(_TopicBackend(open_sink(config, topic)))
 
@@ -90,7 +98,7 @@ class _FileBackend:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "ab")
+        self._file = open(path, "ab")  # noqa: SIM115 - close closes it
 
     def write(self, key: str, facts: Dict[str, Any], raw: bytes) -> None:
         try:

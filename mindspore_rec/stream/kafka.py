@@ -14,7 +14,7 @@ import logging
 import time
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Protocol, Tuple
 
-from mindspore_rec.config import KafkaConfig
+from mindspore_rec.config import ConfigError, KafkaConfig, UserError
 from mindspore_rec.stream.messages import Message
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ DELIVERY_TIMEOUT = 300.0
 START_HINT = "start one with `bash scripts/start_kafka.sh` or `bash scripts/start_broker.sh`"
 
 
-class BrokerUnreachable(ConnectionError):
+class BrokerUnreachable(UserError, ConnectionError):
     """No broker answered in time."""
 
     def __init__(self, servers: str, timeout: float, reason: str = "") -> None:
@@ -36,14 +36,14 @@ class BrokerUnreachable(ConnectionError):
         super().__init__(f"no Kafka broker answers at {servers} within {timeout:g} s{why}; {START_HINT}")
 
 
-class TopicMissing(LookupError):
+class TopicMissing(UserError, LookupError):
     """The topic does not exist."""
 
     def __init__(self, topic: str, servers: str) -> None:
         super().__init__(f"topic {topic!r} does not exist at {servers}; producer.py creates it")
 
 
-class OffsetOutOfRange(LookupError):
+class OffsetOutOfRange(UserError, LookupError):
     """The log does not hold the position to read from: retention removed it, or the broker lost its tail.
 
     Attributes:
@@ -60,11 +60,11 @@ class OffsetOutOfRange(LookupError):
         )
 
 
-class DeliveryFailed(RuntimeError):
+class DeliveryFailed(UserError):
     """The broker did not take a message that was sent."""
 
 
-class ClientFailed(RuntimeError):
+class ClientFailed(UserError):
     """The client library gave up: no permission, a setting refused, a protocol error."""
 
 
@@ -220,22 +220,22 @@ def wait_for_topic(
 def merge_settings(config: KafkaConfig, defaults: Mapping[str, Any], fixed: Mapping[str, Any]) -> Dict[str, Any]:
     """The client's settings: ours, over them the user's ``kafka`` map, over both those that correctness rests on.
 
-    Raises ValueError where the map sets one of the ``fixed`` to another value.
+    Raises ConfigError where the map sets one of the ``fixed`` to another value.
     """
     for key, value in fixed.items():
         if key in config.kafka and config.kafka[key] != value:
-            raise ValueError(f"kafka: {key!r} is set by this program to {value!r} and cannot be changed")
+            raise ConfigError(f"kafka: {key!r} is set by this program to {value!r} and cannot be changed")
     return {**defaults, **config.kafka, **fixed}
 
 
 def refuse_unknown(settings: Iterable[str], known: Iterable[str]) -> None:
-    """ValueError that names the first of ``settings`` that is not ``known``, and the nearest that is."""
+    """ConfigError that names the first of ``settings`` that is not ``known``, and the nearest that is."""
     names = sorted(known)
     for key in settings:
         if key not in names:
             near = difflib.get_close_matches(str(key), names, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"kafka: the client knows no setting {key!r}{hint}")
+            raise ConfigError(f"kafka: the client knows no setting {key!r}{hint}")
 
 
 class Continuity:

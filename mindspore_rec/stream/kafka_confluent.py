@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from mindspore_rec.config import KafkaConfig
+from mindspore_rec.config import ConfigError, KafkaConfig
 from mindspore_rec.stream.kafka import (
     DELIVERY_TIMEOUT,
     MAX_MESSAGE_BYTES,
@@ -292,13 +292,13 @@ def create_topic(config: KafkaConfig, topic: str, partitions: int) -> None:
 
 
 def _open(client: Any, settings: Dict[str, Any]) -> Any:
-    """A client with these settings. Raises ValueError that names the one it refuses."""
+    """A client with these settings. Raises ConfigError that names the one it refuses."""
     try:
         return client(settings)
     except KafkaException as error:
-        raise ValueError(f"kafka: {error.args[0].str()}") from None
+        raise ConfigError(f"kafka: {error.args[0].str()}") from None
     except (TypeError, ValueError) as error:
-        raise ValueError(f"kafka: {error}") from None
+        raise ConfigError(f"kafka: {error}") from None
 
 
 def _list_partitions(client: Any, connection: _Connection, topic: str) -> int:

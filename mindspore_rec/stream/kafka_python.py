@@ -12,7 +12,7 @@ from typing import Any, Deque, Dict, Iterable, Iterator, List, Mapping, Optional
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
-from mindspore_rec.config import KafkaConfig
+from mindspore_rec.config import ConfigError, KafkaConfig
 from mindspore_rec.stream.kafka import (
     DELIVERY_TIMEOUT,
     MAX_MESSAGE_BYTES,
@@ -284,7 +284,7 @@ def _open(
         with _errors(config):
             return client(**settings)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"kafka: {error}") from None
+        raise ConfigError(f"kafka: {error}") from None
 
 
 @contextmanager
@@ -293,7 +293,7 @@ def _errors(config: KafkaConfig) -> Iterator[None]:
     try:
         yield
     except kafka_errors.KafkaConfigurationError as error:
-        raise ValueError(str(error)) from None
+        raise ConfigError(f"kafka: {error}") from None
     except kafka_errors.RetriableError:
         raise BrokerUnreachable(config.bootstrap_servers, config.broker_timeout) from None
     except kafka_errors.KafkaError as error:
@@ -308,6 +308,6 @@ def _partition_of(error: kafka_errors.KafkaError) -> int:
 
 def _quiet() -> None:
     """Keep the library's log of every single reconnection off the screen unless its level was chosen."""
-    log = logging.getLogger("kafka")
+    log = logging.getLogger("kafka.net")
     if log.level == logging.NOTSET:
         log.setLevel(logging.CRITICAL)

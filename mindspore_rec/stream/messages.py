@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Callable, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -69,12 +69,13 @@ class MessageInfo:
 
 
 def count_lines(value: bytes) -> int:
-    r"""Rows of a block: its lines; a newline at the very end starts no further row.
+    r"""Rows of a block: its lines; blank ones at the very end do not count.
 
-    >>> count_lines(b"a\nb"), count_lines(b"a\nb\n"), count_lines(b"a\n\nb"), count_lines(b"")
+    >>> count_lines(b"a\nb"), count_lines(b"a\nb\r\n\n"), count_lines(b"a\n\nb"), count_lines(b"")
     (2, 2, 3, 0)
     """
-    return value.count(b"\n") + (1 if value and not value.endswith(b"\n") else 0)
+    text = value.rstrip(b"\r\n")
+    return text.count(b"\n") + 1 if text else 0
 
 
 def detect_format(value: bytes) -> str:
@@ -117,7 +118,7 @@ def encode_block(lines: bytes, first_row: int, event_times: Int64s) -> Encoded:
         event_times: int64 [rows], milliseconds, one for each line.
 
     Returns:
-        Value and headers. Raises ValueError where there are not as many times as lines.
+        Value and headers. Raises ValueError where there are not as many times as lines, blank ones at the end left out.
 
     >>> value, headers = encode_block(b"1\t2\n0\t3\n", 1000, np.array([5, 6]))
     >>> value, headers["rows"], headers["first_row"], len(headers["event_times"])
@@ -153,16 +154,6 @@ def encode_json(line: bytes, first_row: int, event_time: int) -> Encoded:
 RowEncoder = Callable[[bytes, int, int], Encoded]
 ROW_ENCODERS: Dict[str, RowEncoder] = {"tsv": encode_tsv, "json": encode_json}
 """Encoders of the formats that hold one row: (line, source row, event time in ms) to value and headers."""
-
-
-def encode_rows(form: str, lines: bytes, first_row: int, event_times: Int64s) -> List[Encoded]:
-    """The messages of some raw lines in the format ``form``: one for a block, else one a line."""
-    if form == "block":
-        return [encode_block(lines, first_row, event_times)]
-    encode = ROW_ENCODERS[form]
-    split = (lines[:-1] if lines.endswith(b"\n") else lines).split(b"\n")
-    times = event_times.tolist()
-    return [encode(line, first_row + index, times[index]) for index, line in enumerate(split)]
 
 
 def _headers(form: str, rows: int, first_row: int, event_times: Int64s) -> Dict[str, bytes]:

@@ -219,7 +219,7 @@ def test_help_tells_type_and_default(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_misspelt_variable_is_a_warning_and_another_programs_is_not(caplog: pytest.LogCaptureFixture) -> None:
     environ = {
-        "MSREC_SAMPLE_DIR": "samples",  # no key, known
+        "MSREC_SAMPLE_DIR": "samples",  # no key, and like none
         "MSREC_BATCH_SIZE": "1",  # the trainer's
         "MSREC_SOMETHING_ELSE_ALTOGETHER": "1",
     }

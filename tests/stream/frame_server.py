@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Dict, List, Sequence
 
-from frame_building import Row, cut
-
 from mindspore_rec.stream.channel import DataSender, Lane, Started, StartRequest
 from mindspore_rec.stream.frame import Frame
 from mindspore_rec.stream.position import RowPosition
+from tests.stream.frame_building import Row, cut
 
 
 class FrameServer:

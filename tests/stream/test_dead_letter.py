@@ -8,7 +8,7 @@ from typing import List
 
 import pytest
 
-from mindspore_rec.config import KafkaConfig
+from mindspore_rec.config import ConfigError, KafkaConfig
 from mindspore_rec.stream.brokers import Broker
 from mindspore_rec.stream.dead_letter import MAX_RAW_BYTES, MAX_REASON, open_dead_letters
 from mindspore_rec.stream.kafka import open_source
@@ -21,7 +21,7 @@ def lines(path: Path) -> List[dict]:
 
 def test_a_file_holds_one_json_object_a_row(tmp_path: Path) -> None:
     path = tmp_path / "new" / "rejects.jsonl"
-    with open_dead_letters(KafkaConfig(), path) as letters:
+    with open_dead_letters(KafkaConfig(), str(path)) as letters:
         letters.put("criteo", 1, 20, 3, "39 columns instead of 40", "1\t语\n".encode())
         letters.put("criteo", 0, 0, 0, "bad UTF-8", b"\xff\x00\n")
         assert letters.count == 2
@@ -40,7 +40,7 @@ def test_a_file_holds_one_json_object_a_row(tmp_path: Path) -> None:
 
 def test_flush_makes_rows_visible_and_reopening_appends(tmp_path: Path) -> None:
     path = tmp_path / "rejects.jsonl"
-    letters = open_dead_letters(KafkaConfig(), path)
+    letters = open_dead_letters(KafkaConfig(), str(path))
     letters.put("t", 0, 0, 0, "a", b"1")
     letters.flush()
     assert len(lines(path)) == 1
@@ -53,7 +53,7 @@ def test_flush_makes_rows_visible_and_reopening_appends(tmp_path: Path) -> None:
 
 def test_a_huge_row_is_cut(tmp_path: Path) -> None:
     path = tmp_path / "rejects.jsonl"
-    with open_dead_letters(KafkaConfig(), path) as letters:
+    with open_dead_letters(KafkaConfig(), str(path)) as letters:
         letters.put("t", 0, 0, 0, "x" * 10_000, b"y" * (MAX_RAW_BYTES + 1))
     (line,) = lines(path)
     assert line["raw"] == "y" * MAX_RAW_BYTES and line["raw_bytes"] == MAX_RAW_BYTES + 1
@@ -62,8 +62,13 @@ def test_a_huge_row_is_cut(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        open_dead_letters(KafkaConfig(), tmp_path / "file" / "rejects.jsonl")
+    with pytest.raises(ConfigError, match=r"^dead_letter_file: cannot write .*rejects\.jsonl: File exists"):
+        open_dead_letters(KafkaConfig(), str(tmp_path / "file" / "rejects.jsonl"))
+
+
+def test_a_topic_name_that_leaves_no_room() -> None:
+    with pytest.raises(ConfigError, match=r"^topic: .* too long"):
+        open_dead_letters(KafkaConfig(topic="t" * 249))
 
 
 @pytest.mark.kafka

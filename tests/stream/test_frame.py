@@ -6,7 +6,6 @@ from typing import Any, List
 
 import numpy as np
 import pytest
-from frame_building import make_frame, partition_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
@@ -24,6 +23,7 @@ from mindspore_rec.stream.frame import (
     expand,
 )
 from mindspore_rec.stream.position import RowPosition
+from tests.stream.frame_building import make_frame, partition_rows
 
 ROWS = partition_rows(2, [[True, False, True], [False], [True, True]])
 FRAME = make_frame(ROWS, RowPosition(0, 0), high=9)

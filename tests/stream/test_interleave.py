@@ -4,13 +4,13 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import pytest
-from frame_building import Row, cut, exact_batches, make_frame, partition_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mindspore_rec.stream.frame import Frame, FrameError
 from mindspore_rec.stream.interleave import Batch, Interleave, begin_at
 from mindspore_rec.stream.position import RowPosition, StreamPosition
+from tests.stream.frame_building import Row, cut, exact_batches, make_frame, partition_rows
 
 Lanes = Dict[int, List[Row]]
 

@@ -8,7 +8,7 @@ from typing import Callable, Dict, Iterator, List
 
 import pytest
 
-from mindspore_rec.config import KafkaConfig
+from mindspore_rec.config import ConfigError, KafkaConfig
 from mindspore_rec.stream import kafka
 from mindspore_rec.stream.brokers import Broker, KafkaBroker, free_port
 from mindspore_rec.stream.messages import Message
@@ -371,7 +371,7 @@ def test_no_broker_is_one_line_that_says_how_to_start_one(client: str) -> None:
 )
 def test_settings_that_cannot_work_are_refused(client: str, settings: Dict[str, object], message: str) -> None:
     config = KafkaConfig(bootstrap_servers="127.0.0.1:1", kafka_client=client, kafka=settings, broker_timeout=0.5)
-    with pytest.raises(ValueError, match=f"^kafka: .*{message}"):
+    with pytest.raises(ConfigError, match=f"^kafka: .*{message}"):
         kafka.open_source(config)
 
 

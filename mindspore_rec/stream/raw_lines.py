@@ -1,0 +1,139 @@
+"""Raw Criteo lines: read from a file or generated, and cut into blocks at fixed source rows.
+
+A chunk is bytes of whole lines, each ended by a newline. Rows are counted from 0; blank lines are no rows.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from typing import BinaryIO, Callable, Iterable, Iterator, Tuple, cast
+
+import numpy as np
+
+from mindspore_rec.config import ConfigError, UserError
+
+CHUNK_BYTES = 4 << 20
+MAX_LINE_BYTES = 1 << 20
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def file_chunks(path: str, first_row: int) -> Iterator[bytes]:
+    """Chunks of a file from ``first_row`` on, plain or gzip (told by its first bytes).
+
+    Raises ConfigError for a file that cannot be opened or has lines of more than 1 MiB, UserError for one that breaks
+    off or is damaged; what came before it was yielded.
+    """
+    try:
+        with _open(path) as file:
+            yield from drop_rows(_chunks(file, path), first_row)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"data_file: {path} is damaged: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"data_file: cannot read {path}: {error.strerror}") from None
+
+
+def generated_chunks(lines: Callable[[int, int], bytes], first_row: int, rows: int) -> Iterator[bytes]:
+    """Endless chunks of ``rows`` rows from ``lines(start_row, rows)``, from ``first_row`` on."""
+    while True:
+        yield lines(first_row, rows)
+        first_row += rows
+
+
+def drop_rows(chunks: Iterable[bytes], rows: int) -> Iterator[bytes]:
+    r"""``chunks`` without their first ``rows`` rows.
+
+    >>> list(drop_rows([b"a\nb\n", b"c\nd\n"], 3))
+    [b'd\n']
+    """
+    for chunk in chunks:
+        dropped = min(rows, chunk.count(b"\n")) if rows else 0
+        rows -= dropped
+        rest = chunk[_end_of(chunk, dropped) :]
+        if rest:
+            yield rest
+
+
+def take_rows(chunks: Iterable[bytes], rows: int) -> Iterator[bytes]:
+    r"""The first ``rows`` rows of ``chunks``.
+
+    >>> list(take_rows([b"a\nb\n", b"c\nd\n"], 3))
+    [b'a\nb\n', b'c\n']
+    """
+    left = rows
+    for chunk in chunks if rows > 0 else ():
+        held = chunk.count(b"\n")
+        yield chunk if held <= left else chunk[: _end_of(chunk, left)]
+        left -= held
+        if left <= 0:
+            return
+
+
+def cut_blocks(chunks: Iterable[bytes], first_row: int, block_rows: int) -> Iterator[Tuple[int, bytes]]:
+    r"""(first row, lines) of blocks that end where the row number is a multiple of ``block_rows``, or at the end.
+
+    Args:
+        chunks: whole lines.
+        first_row: source row of the first of them.
+
+    >>> list(cut_blocks([b"b\nc\nd\n", b"e\n"], 1, 2))
+    [(1, b'b\n'), (2, b'c\nd\n'), (4, b'e\n')]
+    """
+    left = b""
+    row = first_row
+    for chunk in chunks:
+        lines = left + chunk if left else chunk
+        ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n")) + 1
+        taken = start = 0
+        while taken + (rows := block_rows - row % block_rows) <= len(ends):
+            end = int(ends[taken + rows - 1])
+            yield row, lines[start:end]
+            taken, row, start = taken + rows, row + rows, end
+        left = lines[start:]
+    if left:
+        yield row, left
+
+
+def _open(path: str) -> BinaryIO:
+    file = open(path, "rb")  # noqa: SIM115 - the caller closes it
+    try:
+        zipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    if not zipped:
+        return file
+    file.close()
+    return cast(BinaryIO, gzip.open(path, "rb"))
+
+
+def _chunks(file: BinaryIO, path: str) -> Iterator[bytes]:
+    left = b""
+    while data := file.read(CHUNK_BYTES):
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield _without_blank_lines(left + data[:end])
+            left = data[end:]
+        else:
+            left += data
+        if len(left) > MAX_LINE_BYTES:
+            raise ConfigError(f"data_file: {path} has a line of more than {MAX_LINE_BYTES} bytes: no Criteo TSV")
+    if left:
+        yield _without_blank_lines(left + b"\n")
+
+
+def _without_blank_lines(chunk: bytes) -> bytes:
+    if b"\r" in chunk:
+        chunk = chunk.replace(b"\r\n", b"\n")
+    if b"\n\n" in chunk or chunk.startswith(b"\n"):
+        chunk = b"".join(line + b"\n" for line in chunk.split(b"\n") if line)
+    return chunk
+
+
+def _end_of(chunk: bytes, rows: int) -> int:
+    """Where the first ``rows`` rows of a chunk end."""
+    position = 0
+    for _ in range(rows):
+        position = chunk.index(b"\n", position) + 1
+    return position
