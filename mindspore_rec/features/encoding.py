@@ -69,7 +69,7 @@ class Encoding:
 
 @njit(cache=True, nogil=True)
 def _lookup_column(entries: UInt64, first: Whole, mask: np.uint64, unknown: Whole, hashes: UInt64) -> Int64:
-    ids = np.empty(len(hashes), Whole)
+    ids = np.empty(len(hashes), np.int64)
     for i in range(len(hashes)):
         ids[i] = lookup(entries, first, mask, unknown, hashes[i])
     return ids
@@ -77,7 +77,7 @@ def _lookup_column(entries: UInt64, first: Whole, mask: np.uint64, unknown: Whol
 
 @njit(cache=True, nogil=True)
 def _lookup_row(entries: UInt64, first: Int64, mask: UInt64, unknown: Int64, hashes: UInt64) -> Int64:
-    ids = np.empty(len(hashes), Whole)
+    ids = np.empty(len(hashes), np.int64)
     for i in range(len(hashes)):
         ids[i] = lookup(entries, first[i], mask[i], unknown[i], hashes[i])
     return ids

@@ -106,8 +106,8 @@ def hash_spans(buffer: UInt8, offsets: Int64, seeds: UInt32) -> UInt64:
 def join_values(values: Sequence[bytes]) -> Tuple[UInt8, Int64]:
     """The values end to end with the padding the kernels need, and their n + 1 offsets."""
     buffer = np.frombuffer(b"".join([*values, bytes(PADDING)]), np.uint8)
-    offsets = np.zeros(len(values) + 1, Whole)
-    np.cumsum(np.fromiter(map(len, values), Whole, len(values)), out=offsets[1:])
+    offsets = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])
     return buffer, offsets
 
 

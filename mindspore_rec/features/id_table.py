@@ -37,7 +37,7 @@ class IdTable:
     @staticmethod
     def empty() -> IdTable:
         """A table of no fields, what a kernel is given under rule hash-v1."""
-        none = np.empty(0, Whole)
+        none = np.empty(0, np.int64)
         return IdTable(np.empty((0, 2), np.uint64), none, none.view(np.uint64), none)
 
 

@@ -40,7 +40,7 @@ def split_lines(buffer: UInt8, offsets: Int64) -> Tuple[Int64, Int64, Int32, Int
     """
     messages = len(offsets) - 1
     most = messages + _count_newlines(buffer, offsets[messages])
-    starts, ends, message = np.empty(most, Whole), np.empty(most, Whole), np.empty(most, np.int32)
+    starts, ends, message = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int32)
     counts = np.empty(messages, np.int32)
     total = 0
     for m in range(messages):

@@ -40,8 +40,8 @@ def _parse_rows(
 ) -> np.uint64:
     """Fill the outputs of n rows; the status of a row it gives up is UNUSUAL. The value returned means nothing."""
     dense_dim = len(number_ids)
-    stops = np.empty(1 + dense_dim + len(seeds), Whole)
-    magnitudes, signs = np.empty(dense_dim, Whole), np.empty(dense_dim, Whole)
+    stops = np.empty(1 + dense_dim + len(seeds), np.int64)
+    magnitudes, signs = np.empty(dense_dim, np.int64), np.empty(dense_dim, np.int64)
     touched = np.uint64(0)
     for block in range(0, len(starts), _BLOCK):
         stop = min(block + _BLOCK, len(starts))

@@ -19,7 +19,6 @@ from mindspore_rec.data.synthetic import SyntheticStream
 from mindspore_rec.metrics import auc, calibration
 
 LOW_CARDINALITY_FIELDS = (5, 8, 13, 16, 22)  # C6, C9, C14, C17, C23
-TWO_CAUSES = ((0, 5), (4, 5))  # (I1, I6) and (I5, I6) share a cause
 LINE = re.compile(rb"[01](\t(-[123]|0|[1-9][0-9]{0,6})?){13}(\t([0-9a-f]{8})?){26}\n")
 
 

@@ -37,7 +37,7 @@ def test_parameters_and_tables_come_back(saved):
 
 
 def test_a_checkpoint_without_its_tables_is_refused(saved):
-    _, path, batch = saved
+    _, path, _ = saved
     path.with_name(path.name + ".tables").unlink()
     with pytest.raises(TablesMissingError, match=r"m-1_3.ckpt.tables is missing"):
         load_checkpoint(path, new_model().train_network)

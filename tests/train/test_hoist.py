@@ -39,7 +39,7 @@ class FromWeights(OneTable):
 @pytest.mark.parametrize("network", [Computed, Mixed, FromWeights])
 def test_computed_ids_are_refused_by_name(network):
     ids, weights, _ = rows(6)
-    with pytest.raises(ValueError, match="lookup 'deep'.*constant columns"):
+    with pytest.raises(ValueError, match=r"lookup 'deep'.*constant columns"):
         trace_lookups(network(), [ids, weights])
 
 

@@ -119,7 +119,7 @@ def test_train_eval_and_predict_of_the_framework():
     model.train(8, dataset(data), dataset_sink_mode=False)
     after = model.eval(dataset(data))["loss"]
     assert after < 0.9 * before
-    ids, weights, labels = data[0]
+    ids, weights, _ = data[0]
     logits = model.predict(ms.Tensor(ids[:5]), ms.Tensor(weights[:5]))
     assert logits.shape == (5, 1)
 
