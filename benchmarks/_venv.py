@@ -1,4 +1,4 @@
-"""Run a benchmark with the repository's own Python: ``import _venv`` first starts it again in ``.venv``, if there is one."""
+"""``import _venv``, before any package, starts a benchmark again with the repository's ``.venv``, if there is one."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def ftrl_logistic(
     return _ftrl(slots, weights, flat_labels, unique.size, alpha, beta, l1, l2)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)  # no cache: this file has two module names, under pytest and as a script
 def _ftrl(
     slots: NDArray[np.int64],
     weights: Weights,
@@ -84,7 +84,7 @@ def _ftrl(
     return probabilities
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)  # no cache: this file has two module names, under pytest and as a script
 def _coefficient(z: float, n: float, alpha: float, beta: float, l1: float, l2: float) -> float:
     if abs(z) <= l1:
         return 0.0

@@ -10,7 +10,6 @@ values the dictionary does not know. Every figure includes decoding the message.
 
 from __future__ import annotations
 
-import _venv  # noqa: F401, I001
 import argparse
 import json
 import os
@@ -21,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List, Tuple
 
+import _venv  # noqa: F401
 import numpy as np
 import pandas as pd
 
@@ -100,10 +100,8 @@ def block_messages(columns: List[List[str]]) -> List[bytes]:
 def json_messages(columns: List[List[str]]) -> List[bytes]:
     """A JSON list a row, as a producer that reads with pandas writes it: integers, strings, null."""
     first = 1 + DENSE
-    return [
-        json.dumps([int(text) if text else None for text in row[:first]] + [text or None for text in row[first:]]).encode()
-        for row in zip(*columns)
-    ]
+    rows = ([int(x) if x else None for x in row[:first]] + [x or None for x in row[first:]] for row in zip(*columns))
+    return [json.dumps(row).encode() for row in rows]
 
 
 def reference_apply(messages: List[bytes], dictionaries: Dictionaries) -> Tuple[np.ndarray, np.ndarray]:
@@ -115,7 +113,8 @@ def reference_apply(messages: List[bytes], dictionaries: Dictionaries) -> Tuple[
     frame = pd.DataFrame([json.loads(message) for message in messages], dtype=object)
 
     def scale(row: pd.Series) -> List[float]:
-        return [0.0 if x is None else (x - low) / size for x, low, size in zip(row.tolist(), lows, ranges)] + [1.0] * SLOTS
+        scaled = [0.0 if x is None else (x - low) / size for x, low, size in zip(row.tolist(), lows, ranges)]
+        return scaled + [1.0] * SLOTS
 
     def to_ids(row: pd.Series) -> List[int]:
         return [*range(DENSE), *(by_name.get(key + (x or ""), oov) for x, (key, oov) in zip(row.tolist(), fields))]

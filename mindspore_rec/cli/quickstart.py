@@ -88,6 +88,8 @@ def commands(config: QuickstartConfig, bootstrap_servers: str, port: int, folder
     broker = ["--bootstrap_servers", bootstrap_servers]
     channel = ["--address", "127.0.0.1", "--port", str(port), "--dataset_name", "criteo", "--num_shards", "1"]
     ends = ["--max_rows", str(config.rows), "--metrics_window", str(min(METRICS_WINDOW, config.rows))]
+    # Full windows in turn restore the order of the source, so the last window is one range of source rows.
+    ends += ["--max_wait", "0"]
     arguments = {
         "consumer": [*broker, *channel],
         "online_train": [*channel, *ends, "--checkpoint_path", str(folder / "checkpoints")],

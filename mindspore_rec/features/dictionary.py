@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from mindspore_rec.features.batch import Float64, Int32, Int64, UInt8, UInt32, UInt64
@@ -100,7 +101,8 @@ def _take_ids(path: str, ids: Dict[str, Number], prefix: str, count: int) -> Int
     for i in range(count):
         name = f"{prefix}{i + 1}"
         if name not in ids:
-            raise FeatureConfigError(f"map_dict: {path}, entry {name!r} is missing; expected {prefix}1 to {prefix}{count}")
+            expected = f"{prefix}1 to {prefix}{count}"
+            raise FeatureConfigError(f"map_dict: {path}, entry {name!r} is missing; expected {expected}")
         taken.append(ids.pop(name))
     return _id_array(path, taken)
 
@@ -133,10 +135,10 @@ def dictionary_seeds(slot_dim: int) -> UInt32:
     return field_seeds(0, slot_dim)
 
 
-def _digest(low: Float64, high: Float64, number_ids: Int64, fields: Int32, hashes: UInt64, ids: Int64, oov: Int64) -> str:
+def _digest(parts: List[npt.NDArray[Any]], fields: Int32, hashes: UInt64, ids: Int64) -> str:
     order = np.lexsort((hashes, fields))
     content = hashlib.sha256()
-    for array in (low, high, number_ids, oov, fields[order], hashes[order], ids[order]):
+    for array in (*parts, fields[order], hashes[order], ids[order]):
         content.update(len(array).to_bytes(8, "little"))
         content.update(array.tobytes())
     return content.hexdigest()[:32]
@@ -163,5 +165,5 @@ def load_dictionary(max_dict: str, min_dict: str, map_dict: str, dense_dim: int,
     if collision >= 0:
         name = names[collision]
         raise FeatureConfigError(f"map_dict: {map_dict}, entry {name!r:.80} has the hash of another; rename one")
-    digest = _digest(low, high, number_ids, fields, hashes, ids, oov)
+    digest = _digest([low, high, number_ids, oov], fields, hashes, ids)
     return Dictionary(low, high, number_ids, table, len(names), digest)

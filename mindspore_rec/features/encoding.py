@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Sequence, cast
+from typing import Optional, Sequence
 
 import numpy as np
 from numba import njit
@@ -14,6 +14,7 @@ from mindspore_rec.features.hashing import field_seeds, hash_values
 from mindspore_rec.features.id_table import IdTable, lookup
 from mindspore_rec.features.numeric import NumberScaling, scaling_of
 from mindspore_rec.features.spec import FeatureSpec
+from mindspore_rec.features.words import Whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,8 @@ class Encoding:
         hashes = hash_values(values, self.seeds[field : field + 1])
         if self.has_table:
             table = self.table
-            return cast(
-                Int64, _lookup_column(table.entries, table.first[field], table.mask[field], table.unknown[field], hashes)
-            )
+            first, mask, unknown = table.first[field], table.mask[field], table.unknown[field]
+            return _lookup_column(table.entries, first, mask, unknown, hashes)
         return hashes.view(np.int64)
 
     def row_ids(self, values: Sequence[bytes]) -> Int64:

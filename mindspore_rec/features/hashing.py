@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from mindspore_rec.features.batch import Int64, UInt8, UInt32, UInt64
-from mindspore_rec.features.words import PADDING, first_bytes, load_word
+from mindspore_rec.features.words import PADDING, Whole, first_bytes, load_word
 
 _C1 = np.uint64(0x87C37B91114253D5)
 _C2 = np.uint64(0x4CF5AD432745937F)
@@ -115,9 +115,8 @@ def hash_values(values: Sequence[bytes], seeds: UInt32) -> UInt64:
     """uint64[n]: hashes of n values, value i with seed ``seeds[i % len(seeds)]`` (one seed: the same for all).
 
     Example:
-        >>> hash_values([b"68fd1e64"], field_seeds(0, 14)[13:]).astype(np.int64).tolist()
-        [0]
+        >>> hash_values([b"68fd1e64"], field_seeds(0, 14)[13:]).view(np.int64).tolist()
+        [-4735654508514811120]
     """
     buffer, offsets = join_values(values)
-    hashes: UInt64 = hash_spans(buffer, offsets, seeds)
-    return hashes
+    return hash_spans(buffer, offsets, seeds)

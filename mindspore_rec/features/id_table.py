@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from mindspore_rec.features.batch import Int32, Int64, UInt64
+from mindspore_rec.features.words import Whole
 
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
@@ -104,7 +105,7 @@ def build_table(hashes: UInt64, fields: Int32, ids: Int64, unknown: Int64) -> Tu
         unknown: int64[slot_dim], id of unknown values of each field.
     """
     counts = np.bincount(fields, minlength=len(unknown))
-    sizes = np.array([1 << (2 * int(count)).bit_length() for count in counts], Whole)
+    sizes = np.array([1 << (2 * int(count)).bit_length() for count in counts], np.int64)
     first = np.cumsum(sizes) - sizes
     entries = np.zeros((int(sizes.sum()), 2), np.uint64)
     mask = (sizes - 1).astype(np.uint64)

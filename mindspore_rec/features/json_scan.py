@@ -12,7 +12,7 @@ from mindspore_rec.features.hashing import hash_span, hash_word
 from mindspore_rec.features.number_scan import scan_number
 from mindspore_rec.features.numeric import scale
 from mindspore_rec.features.utf8_scan import is_utf8
-from mindspore_rec.features.words import HIGHS, first_bytes, load_word, trailing_zeros, zero_bytes
+from mindspore_rec.features.words import HIGHS, Whole, first_bytes, load_word, trailing_zeros, zero_bytes
 
 _SPACE, _TAB, _NEWLINE, _RETURN = 32, 9, 10, 13
 _QUOTE, _COMMA, _OPEN, _CLOSE = ord('"'), ord(","), ord("["), ord("]")
@@ -27,7 +27,7 @@ _NAN = np.uint64(int.from_bytes(b"NaN", "little"))
 @njit(cache=True, nogil=True)
 def _skip_space(buffer: UInt8, position: Whole) -> Whole:
     byte = buffer[position]
-    while byte == _SPACE or byte == _TAB or byte == _NEWLINE or byte == _RETURN:
+    while byte in (_SPACE, _TAB, _NEWLINE, _RETURN):
         position += 1
         byte = buffer[position]
     return position
@@ -64,9 +64,7 @@ def _string_end(buffer: UInt8, start: Whole, end: Whole) -> Whole:
 
 
 @njit(cache=True, nogil=True)
-def _parse_number(
-    buffer: UInt8, position: Whole, kind: int, low: float, high: float
-) -> Tuple[bool, np.float32, Whole]:
+def _parse_number(buffer: UInt8, position: Whole, kind: int, low: float, high: float) -> Tuple[bool, np.float32, Whole]:
     """Whether a number value is plain, its weight, and the position after it. A string may hold the number."""
     quoted = buffer[position] == _QUOTE
     if quoted:
@@ -84,9 +82,7 @@ def _parse_number(
 
 
 @njit(cache=True, nogil=True)
-def _parse_category(
-    buffer: UInt8, position: Whole, end: Whole, seed: np.uint32
-) -> Tuple[bool, np.uint64, Whole]:
+def _parse_category(buffer: UInt8, position: Whole, end: Whole, seed: np.uint32) -> Tuple[bool, np.uint64, Whole]:
     """Whether a category value is plain, its hash, and the position after it."""
     if buffer[position] == _QUOTE:
         start = position + 1
@@ -123,7 +119,7 @@ def parse_json(
 ) -> bool:
     """Parse the JSON list ``buffer[start:end]`` into a row; False where it gives up. Arguments as ``parse_line``.
 
-    A list cut short runs on into the next message, which the last check finds out, or stops at the zeros behind the last.
+    A list cut short runs on into the next message, which the last check finds out, or stops at the zeros after all.
     """
     if not is_utf8(buffer, start, end):
         return False

@@ -12,7 +12,15 @@ from mindspore_rec.features.hashing import hash_span, hash_word
 from mindspore_rec.features.number_scan import read_integers, scan_number
 from mindspore_rec.features.numeric import LOG1P, MINMAX, scale
 from mindspore_rec.features.utf8_scan import is_utf8
-from mindspore_rec.features.words import count_ones, first_bits, first_bytes, load_word, match_block, trailing_zeros
+from mindspore_rec.features.words import (
+    Whole,
+    count_ones,
+    first_bits,
+    first_bytes,
+    load_word,
+    match_block,
+    trailing_zeros,
+)
 
 _TAB, _NEWLINE, _RETURN, _LABEL_0, _LABEL_1 = 9, 10, 13, ord("0"), ord("1")
 _NO_BITS = np.uint64(0)
@@ -21,7 +29,7 @@ _ONE = np.uint64(1)
 
 @njit(cache=True, nogil=True)
 def _count_newlines(buffer: UInt8, end: Whole) -> Whole:
-    count = 0
+    count: Whole = 0
     for position in range(0, end, 64):
         count += np.int64(count_ones(first_bits(match_block(buffer, position, _NEWLINE), end - position)))
     return count
@@ -178,7 +186,8 @@ def parse_line(
         first = stops[dense_dim + field] + 1
         size = stops[dense_dim + field + 1] - first
         if size <= 8:
-            ids[row, dense_dim + field] = np.int64(hash_word(first_bytes(load_word(buffer, first), size), size, seeds[field]))
+            hashed = hash_word(first_bytes(load_word(buffer, first), size), size, seeds[field])
         else:
-            ids[row, dense_dim + field] = np.int64(hash_span(buffer, first, size, seeds[field]))
+            hashed = hash_span(buffer, first, size, seeds[field])
+        ids[row, dense_dim + field] = np.int64(hashed)
     return True

@@ -7,7 +7,7 @@ from typing import Sequence
 import numpy as np
 from numba import njit
 
-from mindspore_rec.features.batch import KEPT, UNUSUAL, Features, Float32, Float64, Int64, Rows, UInt8, UInt32, UInt64
+from mindspore_rec.features.batch import KEPT, UNUSUAL, Features, Float32, Float64, Int64, UInt8, UInt32, UInt64
 from mindspore_rec.features.hashing import join_values
 from mindspore_rec.features.id_table import lookup_rows
 from mindspore_rec.features.json_scan import parse_json

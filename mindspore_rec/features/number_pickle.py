@@ -1,7 +1,7 @@
 """Read a pickle that may hold dictionaries of strings and numbers and nothing else.
 
-Unpickling runs whatever the file names. Here a name is looked up in a list of four, and those give classes of this file,
-so no code of another module is ever called.
+Unpickling runs whatever the file names. Here a name is looked up in a list of four, which stand for functions of this
+file, so no code of another module is ever called.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mindspore_rec.features.errors import FeatureConfigError
 
 Number = Union[int, float]
 
-_NUMBER_DTYPES = frozenset("i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
+_NUMBER_DTYPES = frozenset(["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"])
 
 
 class _NumberType:

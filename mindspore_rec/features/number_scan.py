@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from mindspore_rec.features.batch import Int64, UInt8
-from mindspore_rec.features.words import load_word
+from mindspore_rec.features.words import Whole, load_word
 
 _PLUS, _MINUS, _POINT, _ZERO, _NINE = ord("+"), ord("-"), ord("."), ord("0"), ord("9")
 _SMALL_E, _LARGE_E = ord("e"), ord("E")
@@ -33,7 +33,7 @@ _FOUR, _EIGHT, _SIXTEEN, _THIRTY_TWO = np.uint64(4), np.uint64(8), np.uint64(16)
 
 
 @njit(cache=True, nogil=True)
-def _short_integer(word: np.uint64, size: Whole) -> Tuple[bool, Whole]:
+def _short_integer(word: np.uint64, size: Whole) -> Tuple[np.bool_, Whole]:
     """The integer of 0 to 8 digits at the start of the word, and whether it is one. All digits at once, no loop."""
     half = np.uint64(size) * _FOUR
     shift = _THIRTY_TWO - half
@@ -60,7 +60,7 @@ def read_integers(buffer: UInt8, stops: Int64, magnitudes: Int64, signs: Int64) 
     Returns:
         All bits of the magnitudes together, -1 where a field is something else.
     """
-    plain = True
+    plain = np.bool_(True)
     bits = np.int64(0)
     for i in range(len(magnitudes)):
         first = stops[i] + 1
@@ -77,7 +77,7 @@ def read_integers(buffer: UInt8, stops: Int64, magnitudes: Int64, signs: Int64) 
 
 
 @njit(cache=True, nogil=True)
-def _is_digit(byte: np.uint8) -> bool:
+def _is_digit(byte: Whole) -> bool:
     return _ZERO <= byte <= _NINE
 
 
@@ -89,7 +89,7 @@ def _scan_exponent(buffer: UInt8, position: Whole) -> Tuple[Whole, int]:
     if negative or buffer[position] == _PLUS:
         position += 1
     start = position
-    exponent = 0
+    exponent: Whole = 0
     while _is_digit(buffer[position]) and position - start < 3:
         exponent = exponent * 10 + buffer[position] - _ZERO
         position += 1

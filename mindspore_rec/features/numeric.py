@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numba import njit
@@ -73,7 +72,7 @@ class NumberScaling:
 
     def column(self, values: Float64, field: int) -> Float32:
         """float32[n] weights of one field's float64[n] numbers; NaN is a missing one."""
-        return cast(Float32, scale_column(values, self.kind, self.low[field], self.high[field]))
+        return scale_column(values, self.kind, self.low[field], self.high[field])
 
 
 def scaling_of(spec: FeatureSpec, low: Float64, high: Float64) -> NumberScaling:

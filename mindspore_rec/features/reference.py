@@ -38,7 +38,7 @@ _NOT_FINITE = re.compile(rb"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _LABELS = {b"0": 0.0, b"1": 1.0}
 
 
-class RowRejected(ValueError):
+class RowRejected(ValueError):  # noqa: N818
     """A row that breaks the format.
 
     Attributes:

@@ -19,7 +19,9 @@ NUMERIC_TRANSFORMS = ("log1p", "minmax")
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """Columns, number scaling and id rule of a data set. A row is: label, ``dense_dim`` numbers, ``slot_dim`` categories.
+    """Columns, number scaling and id rule of a data set.
+
+    A row is a label, ``dense_dim`` numbers and ``slot_dim`` categories.
 
     Attributes:
         name: data set name.
@@ -73,7 +75,7 @@ class FeatureSpec:
             if not isinstance(self.dictionary_digest, str):
                 raise FeatureConfigError("dictionary_digest: missing, expected one with id_rule dict-v1")
             if self.hash_seed != 0:
-                raise FeatureConfigError(f"hash_seed: {self.hash_seed}, expected 0 with dictionaries, which give the ids")
+                raise FeatureConfigError(f"hash_seed: {self.hash_seed}, expected 0 where dictionaries give the ids")
         elif self.dictionary_digest is not None:
             raise FeatureConfigError("dictionary_digest: given, expected none with id_rule hash-v1")
         elif self.numeric_transform == "minmax":

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from mindspore_rec.features.batch import UInt8
-from mindspore_rec.features.words import first_bits, high_block
+from mindspore_rec.features.words import Whole, first_bits, high_block
 
 _NO_BITS = np.uint64(0)
 

@@ -74,6 +74,7 @@ class StreamingDataset(GeneratorDataset):  # type: ignore[misc]
             python_multiprocessing=False,
         )
         self.dataset_size = sys.maxsize
+        self.batch_size = batch_size
 
     @property
     def spec_digest(self) -> Optional[str]:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from mindspore_rec.config import ProducerConfig, UserError
 from mindspore_rec.stream.kafka import Sink, Source, create_topic, open_sink, open_source
-from mindspore_rec.stream.messages import ROW_ENCODERS, Message, describe, encode_block
+from mindspore_rec.stream.messages import ROW_ENCODERS, describe, encode_block
 from mindspore_rec.stream.raw_lines import cut_blocks, drop_rows, take_rows
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 Block = Tuple[int, bytes]
 
 FLUSH_SECONDS = 60.0
+STOP_SECONDS = 10.0
+"""Seconds to wait for acknowledgements at the end, and when told to stop."""
 PROGRESS_DELAY = 2.0
 PROGRESS_SECONDS = 10.0
 """Seconds between progress lines where stderr is no terminal."""
@@ -122,7 +124,7 @@ class Producer:
                 bar.update(done)
                 if self._stop.is_set():
                     break
-        self._sink.flush(FLUSH_SECONDS)
+        self._sink.flush(STOP_SECONDS if self._stop.is_set() else FLUSH_SECONDS)
         return sent
 
     def _missing(self, blocks: Iterable[Block]) -> Iterator[Block]:
@@ -185,8 +187,7 @@ def produce(
         first_row = producer.first_row
         if first_row:
             logger.info("topic %s goes on with source row %d", config.topic, first_row)
-        with closing(chunks_from(first_row)) as chunks:
-            rows = producer.run(chunks)
+        rows = producer.run(chunks_from(first_row))
     return {
         "rows_produced": rows,
         "first_row": first_row,
@@ -206,8 +207,11 @@ def next_row(config: ProducerConfig, source: Source, partition: int, partitions:
         return partition * config.block_rows
     if low == high:
         raise _foreign(config, partition, "holds no message any more")
-    message = _last_message(config, source, partition, low, high)
-    info = describe(message)
+    source.assign({partition: high - 1})
+    polled = source.poll(1, config.broker_timeout)
+    if not polled:
+        raise _foreign(config, partition, "does not give its last message")
+    info = describe(polled[0])
     if info.first_row < 0 or info.rows is None:
         raise _foreign(config, partition, "ends with a message that does not say which rows it holds")
     if partition_of(info.first_row, config.block_rows, partitions) != partition:
@@ -216,22 +220,6 @@ def next_row(config: ProducerConfig, source: Source, partition: int, partitions:
     while partition_of(row, config.block_rows, partitions) != partition:
         row += config.block_rows - row % config.block_rows
     return row
-
-
-def _last_message(config: ProducerConfig, source: Source, partition: int, low: int, high: int) -> Message:
-    """The last message of a partition; the last offsets may be a transaction's marks."""
-    for back in (1, 10, 1000):
-        source.assign({partition: max(low, high - back)})
-        deadline = time.monotonic() + config.broker_timeout
-        last: Optional[Message] = None
-        while time.monotonic() < deadline and (last is None or last.offset < high - 1):
-            polled = source.poll(1000, 0.2)
-            if last is not None and not polled:
-                break
-            last = polled[-1] if polled else last
-        if last is not None:
-            return last
-    raise _foreign(config, partition, "does not give its last message")
 
 
 def _foreign(config: ProducerConfig, partition: int, what: str) -> UserError:

@@ -11,8 +11,8 @@ from mindspore_rec.embedding.optimizers import FTRL, Adagrad, LazyAdam
 from mindspore_rec.models.layers import MLP
 
 
-class WideDeep(nn.Cell):
-    """A linear part over ids and weights, trained by FTRL, and an MLP over weighted embeddings.
+class Wide(nn.Cell):
+    """The linear part: one weight an id, trained by FTRL, times the weights of the row, plus a bias.
 
     Inputs:
         ids int64 [batch, fields] and weights float32 [batch, fields].
@@ -23,19 +23,42 @@ class WideDeep(nn.Cell):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.num_fields = config.num_fields
-        self.emb_dim = config.emb_dim
         ftrl = FTRL(config.wide_learning_rate, config.wide_beta, config.wide_l1, config.wide_l2)
-        self.wide = HashEmbeddingLookup(1, optimizer=ftrl, init=0.0)
-        self.wide_bias = Parameter(Tensor(np.zeros(1, np.float32)), name="wide_bias")
-        deep_optimizer = {"adam": LazyAdam, "adagrad": Adagrad}[config.deep_optimizer](config.deep_learning_rate)
-        self.deep = HashEmbeddingLookup(
-            config.emb_dim, optimizer=deep_optimizer, init=config.deep_init, seed=config.model_seed
-        )
-        rng = np.random.default_rng(config.model_seed)
-        self.mlp = MLP(config.num_fields * config.emb_dim, config.layers, rng)
+        self.table = HashEmbeddingLookup(1, name="wide", optimizer=ftrl, init=0.0)
+        self.bias = Parameter(Tensor(np.zeros(1, np.float32)), name="wide_bias")
 
     def construct(self, ids: Tensor, weights: Tensor) -> Tensor:
         """Return logits."""
-        wide = (self.wide(ids).reshape((-1, self.num_fields)) * weights).sum(axis=1, keepdims=True) + self.wide_bias
-        embeddings = self.deep(ids) * weights.reshape((-1, self.num_fields, 1))
-        return wide + self.mlp(embeddings.reshape((-1, self.num_fields * self.emb_dim)))
+        return (self.table(ids).reshape((-1, self.num_fields)) * weights).sum(axis=1, keepdims=True) + self.bias
+
+
+class Deep(nn.Cell):
+    """Embeddings times weights through an MLP; inputs and outputs as of `Wide`."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_fields = config.num_fields
+        self.width = config.num_fields * config.emb_dim
+        optimizer = {"adam": LazyAdam, "adagrad": Adagrad}[config.deep_optimizer](config.deep_learning_rate)
+        self.table = HashEmbeddingLookup(
+            config.emb_dim, name="deep", optimizer=optimizer, init=config.deep_init, seed=config.model_seed
+        )
+        self.mlp = MLP(self.width, config.layers, np.random.default_rng(config.model_seed))
+
+    def construct(self, ids: Tensor, weights: Tensor) -> Tensor:
+        """Return logits."""
+        embeddings = self.table(ids) * weights.reshape((-1, self.num_fields, 1))
+        return self.mlp(embeddings.reshape((-1, self.width)))
+
+
+class WideDeep(nn.Cell):
+    """The sum of both parts; inputs and outputs as of `Wide`."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.wide = Wide(config)
+        self.deep = Deep(config)
+
+    def construct(self, ids: Tensor, weights: Tensor) -> Tensor:
+        """Return logits."""
+        return self.wide(ids, weights) + self.deep(ids, weights)
