@@ -22,7 +22,6 @@ DEFAULT_CONFIG = Path(__file__).with_name("default_config.yaml")
 def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     """Train until stopped and return the summary."""
     quiet_mindspore()
-    import mindspore as ms
     from mindspore import nn
 
     from mindspore_rec import RecModel, StreamingDataset
@@ -30,6 +29,7 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     from mindspore_rec.metrics.progressive import ProgressiveWindow
     from mindspore_rec.models.rank.wide_deep.model import WideDeep
     from mindspore_rec.stream.channel import DataReceiver
+    from mindspore_rec.train.device import use_device
     from mindspore_rec.train.guard import NonFiniteGuard
     from mindspore_rec.train.losses import LogLoss
     from mindspore_rec.train.online_checkpoint import OnlineCheckpoint
@@ -37,12 +37,9 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     from mindspore_rec.train.trainer_state import resume
     from mindspore_rec.train.window_monitor import WindowMonitor
 
-    ms.set_context(mode=ms.GRAPH_MODE, device_target=config.device_target)
-    ms.set_seed(config.model_seed)
+    use_device(config.device_target)
     store = CheckpointStore(Path(config.checkpoint_path), keep=config.keep_checkpoints)
-    guard = NonFiniteGuard(
-        dead_letters=store.folder / "skipped_batches.jsonl", last_checkpoint=store.newest_path
-    )
+    guard = NonFiniteGuard(dead_letters=store.folder / "skipped_batches.jsonl", last_checkpoint=store.newest_path)
     network = WideDeep(config)
     optimizer = nn.Adam(network.trainable_params(), learning_rate=config.dense_learning_rate)
     model = RecModel(network, LogLoss(), optimizer, guard=guard)

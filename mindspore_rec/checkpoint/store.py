@@ -124,7 +124,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays to one safetensors file and sync it."""
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, str(path))
+    save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, str(path))
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

@@ -79,7 +79,7 @@ def _without_return(buffer: UInt8, start: Whole, stop: Whole) -> Whole:
     return stop - 1 if stop > start and buffer[stop - 1] == _RETURN else stop
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _split_line(buffer: UInt8, start: Whole, end: Whole, stops: Int64) -> bool:
     """Fill the end of each field of a line; False if there are more or fewer fields than ``stops`` holds."""
     last = len(stops) - 1
@@ -96,7 +96,7 @@ def _split_line(buffer: UInt8, start: Whole, end: Whole, stops: Int64) -> bool:
     return count == last
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _parse_numbers(
     buffer: UInt8,
     stops: Int64,
@@ -146,6 +146,26 @@ def _parse_unusual_numbers(
 
 
 @njit(cache=True, nogil=True)
+def _hash_categories(buffer: UInt8, stops: Int64, seeds: UInt32, ids: Int64, row: Whole) -> None:
+    """Fill in the hashes of the row's category fields, those of up to 8 bytes in a loop the compiler vectorises."""
+    dense_dim = ids.shape[1] - len(seeds)
+    longest = np.int64(0)
+    for field in range(len(seeds)):
+        first = stops[dense_dim + field] + 1
+        size = stops[dense_dim + field + 1] - first
+        word = first_bytes(load_word(buffer, first), min(size, 8))
+        ids[row, dense_dim + field] = np.int64(hash_word(word, size, seeds[field]))
+        longest = max(longest, size)
+    if longest <= 8:
+        return
+    for field in range(len(seeds)):
+        first = stops[dense_dim + field] + 1
+        size = stops[dense_dim + field + 1] - first
+        if size > 8:
+            ids[row, dense_dim + field] = np.int64(hash_span(buffer, first, size, seeds[field]))
+
+
+@njit(cache=True, nogil=True, forceinline=True)
 def parse_line(
     buffer: UInt8,
     start: Whole,
@@ -179,9 +199,9 @@ def parse_line(
     if stops[0] != start + 1 or not (buffer[start] == _LABEL_0 or buffer[start] == _LABEL_1):
         return False
     labels[row, 0] = np.float32(buffer[start] - _LABEL_0)
-    dense_dim = len(low)
     if not _parse_numbers(buffer, stops, kind, low, high, small, magnitudes, signs, weights, row):
         return False
+    dense_dim = len(low)
     for field in range(len(seeds)):
         first = stops[dense_dim + field] + 1
         size = stops[dense_dim + field + 1] - first

@@ -12,23 +12,12 @@ from contextlib import ExitStack, closing
 from types import FrameType
 from typing import Optional
 
-from mindspore_rec.config import ConfigError, ConsumerConfig, UserError
+from mindspore_rec.config import ConfigError, ConsumerConfig
 from mindspore_rec.features.engine import FeatureEngine, make_engine
 from mindspore_rec.stream.channel import DataSender
 from mindspore_rec.stream.dead_letter import open_dead_letters
-from mindspore_rec.stream.kafka import (
-    BrokerUnreachable,
-    ClientFailed,
-    DeliveryFailed,
-    OffsetOutOfRange,
-    Source,
-    TopicMissing,
-    open_source,
-    wait_for_topic,
-)
+from mindspore_rec.stream.kafka import Source, open_source, wait_for_topic
 from mindspore_rec.stream.shard_server import ShardServer
-
-_KAFKA_ERRORS = (BrokerUnreachable, TopicMissing, OffsetOutOfRange, DeliveryFailed, ClientFailed)
 
 
 class Consumer:
@@ -60,28 +49,17 @@ class Consumer:
         Raises:
             UserError: a broker that does not answer, a position that is gone, a channel set up differently.
         """
-        try:
-            self._run(stop)
-        except _KAFKA_ERRORS as error:
-            raise UserError(str(error)) from error
-
-    def _run(self, stop: threading.Event) -> None:
         config = self._config
         with ExitStack() as stack:
-            # A ValueError while these are opened is about a setting: of the features, the port or the Kafka client.
             try:
                 engine = self._engine or make_engine(config)
                 sender = stack.enter_context(closing(_open_sender(config)))
-                if self._source is None and not wait_for_topic(config, None, stop.is_set):
-                    return
-                source = self._source or stack.enter_context(closing(open_source(config)))
-                rejects = stack.enter_context(closing(open_dead_letters(config, config.dead_letter_file)))
-            except ValueError as error:
+            except ValueError as error:  # about features, or the port
                 raise ConfigError(str(error)) from error
-            except BrokerUnreachable:
-                raise
-            except OSError as error:
-                raise ConfigError(f"dead_letter_file: {config.dead_letter_file}: {error.strerror}") from error
+            if self._source is None and not wait_for_topic(config, None, stop.is_set):
+                return
+            source = self._source or stack.enter_context(closing(open_source(config)))
+            rejects = stack.enter_context(open_dead_letters(config, config.dead_letter_file))
             ShardServer(config, source, engine, sender, rejects).run(stop)
 
 

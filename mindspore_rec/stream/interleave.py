@@ -2,7 +2,8 @@
 
 Where a batch ends is a function of positions alone while ``max_wait`` is 0: it does not depend on how rows were cut
 into frames or when these came, and a restart at any position gives the same further batches. To that end rejected
-rows are passed only together with the kept row after them, or at the end of their partition.
+rows are passed only together with the kept row after them, or at the end of their window or partition. They count as
+rows of the window, so bad rows do not shift what the partitions contribute in turn.
 
 With ``max_wait`` above 0 a partition that has no rows is not waited for, its window ends early, and a batch is cut
 short once it is that old. Nothing is lost or doubled then either, but the cuts depend on time.
@@ -74,14 +75,12 @@ class _Lane:
     def exhausted(self) -> bool:
         return self.finished and not self.frames
 
-    def gather_rejects(self, limit: Optional[int]) -> None:
+    def gather_rejects(self, limit: int) -> None:
         """Take note of rejects up to the next kept row, at most ``limit`` of them, and drop frames used up."""
         while self.frames and not self.has_rows:
             rows = self.frames[0][1]
             total = rows.offset.shape[0]
-            count = total - self.passed
-            if limit is not None:
-                count = min(count, limit - self.rejects)
+            count = min(total - self.passed, limit - self.rejects)
             if count > 0:
                 self.rejects += count
                 self.passed += count
@@ -227,21 +226,27 @@ class Interleave:
 
     def _lane_in_turn(self) -> Optional[_Lane]:
         """The lane whose rows come next; None where it has none yet, or no rows follow at all."""
-        start = self._order.index(self._turn)
-        for partition in self._order[start:] + self._order[:start]:
+        partition, skipped = self._turn, 0
+        while skipped < len(self._order):
             lane = self._lanes[partition]
-            lane.gather_rejects(self._rows_left())
-            if lane.rejects and (lane.rejects == self._rows_left() or lane.exhausted or self._passes(lane)):
-                self._reject(lane.drop_rejects())
+            left = self._left_for(partition)
+            lane.gather_rejects(left)
+            passing = lane.rejects > 0 and (lane.rejects == left or lane.exhausted or self._passes(lane))
+            if partition != self._turn and (lane.has_rows or passing):
+                self._set_turn(partition)
+            if passing:
+                self._pass(lane.drop_rejects(), 0)
             if self._rows_left() == 0:
                 self._ended = True
                 return None
+            if passing and self._window_rows == 0:  # rejects completed the window
+                partition, skipped = self._turn, 0
+                continue
             if lane.has_rows:
-                if partition != self._turn:
-                    self._set_turn(partition)
                 return lane
             if not lane.exhausted and self._max_wait == 0:
                 return None
+            partition, skipped = self._after(partition), skipped + 1
         self._ended = all(lane.exhausted for lane in self._lanes.values())
         return None
 
@@ -253,14 +258,12 @@ class Interleave:
         """Copy rows of the lane's first frame into the batch, as far as batch, window and ``max_rows`` allow."""
         frame, rows = lane.frames[0]
         first = lane.taken
-        count = min(self._batch_size - self._rows, self._window_size - self._window_rows, rows.kept.shape[0] - first)
-        left = self._rows_left()
-        if left is not None:
-            end = lane.passed + left - lane.rejects
-            count = int(np.searchsorted(rows.kept[first : first + count], end))
-            if count == 0:  # max_rows is reached among the rejects before the next row
-                self._reject(lane.advance(end, 0))
-                return
+        end = lane.passed + self._left_for(self._turn) - lane.rejects
+        count = min(self._batch_size - self._rows, rows.kept.shape[0] - first)
+        count = int(np.searchsorted(rows.kept[first : first + count], end))
+        if count == 0:  # the window, or max_rows, ends among the rejects before the next row
+            self._pass(lane.advance(end, 0), 0)
+            return
         last = int(rows.kept[first + count - 1])
         if self._rows == 0:
             self._allocate()
@@ -269,12 +272,8 @@ class Interleave:
             batch[target] = column[source]
         self._event_time[target] = frame.positions.event_time[source]
         self._source_rows[target] = rows.source[rows.kept[source]]
-        self._reject(lane.advance(last + 1, count))
         self._rows += count
-        self._rows_taken += count
-        self._window_rows += count
-        if self._window_rows == self._window_size:
-            self._set_turn(self._after(self._turn))
+        self._pass(lane.advance(last + 1, count), count)
 
     def _allocate(self) -> None:
         """Arrays for a new batch: the ones before belong to the caller."""
@@ -303,9 +302,20 @@ class Interleave:
             lag=sum(max(0, lane.high - lane.place.offset) for lane in self._lanes.values()),
         )
 
-    def _reject(self, count: int) -> None:
-        self._rejected += count
-        self._rows_rejected += count
+    def _pass(self, rejects: int, taken: int) -> None:
+        """Count rows of the partition in turn; a complete window makes it the next one's turn."""
+        self._rejected += rejects
+        self._rows_rejected += rejects
+        self._rows_taken += taken
+        self._window_rows += rejects + taken
+        if self._window_rows == self._window_size:
+            self._set_turn(self._after(self._turn))
+
+    def _left_for(self, partition: int) -> int:
+        """Rows that a partition's window and ``max_rows`` still have room for."""
+        window = self._window_size - (self._window_rows if partition == self._turn else 0)
+        left = self._rows_left()
+        return window if left is None else min(window, left)
 
     def _rows_left(self) -> Optional[int]:
         return max(0, self._max_rows - self._rows_taken - self._rows_rejected) if self._max_rows else None

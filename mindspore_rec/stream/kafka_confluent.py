@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -30,6 +30,11 @@ logger = logging.getLogger(__name__)
 
 _POSITION_LOST = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION)
 _TOPIC_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
+_LEADER_UNKNOWN = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 _BROKER_AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT)
 
 
@@ -39,6 +44,7 @@ class _Connection:
     def __init__(self, config: KafkaConfig) -> None:
         self.config = config
         self.reason = ""
+        self._seen = False
         self._away = False
 
     def settings(self, defaults: Mapping[str, Any], fixed: Mapping[str, Any]) -> Dict[str, Any]:
@@ -49,7 +55,7 @@ class _Connection:
         """The broker is there; say so if it was away."""
         if self._away:
             logger.warning("Kafka broker %s answers again", self.config.bootstrap_servers)
-            self._away = False
+        self._seen, self._away = True, False
 
     def unreachable(self) -> BrokerUnreachable:
         return BrokerUnreachable(self.config.bootstrap_servers, self.config.broker_timeout, self.reason)
@@ -61,7 +67,7 @@ class _Connection:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
             self.reason = error.str()
-        elif not self._away:
+        elif self._seen and not self._away:
             self._away = True
             logger.warning("Kafka broker %s is away, trying again", self.config.bootstrap_servers)
 
@@ -95,25 +101,21 @@ class ConfluentSource:
     def watermarks(self, partition: int) -> Tuple[int, int]:
         """As in ``Source``. The end is taken from a fetch response, as Tansu lists a wrong one."""
         timeout = self._config.broker_timeout
+        low, listed = self._ask(lambda: self._probe.get_watermark_offsets(self._at(partition), timeout))
+        self._probe.assign([self._at(partition, listed)])
         try:
-            low, listed = self._probe.get_watermark_offsets(self._at(partition), timeout)
-            self._probe.assign([self._at(partition, listed)])
             deadline = time.monotonic() + timeout
             while time.monotonic() < deadline:
                 if self._probe.consume(1, 0.1):
                     high = self._probe.get_watermark_offsets(self._at(partition), cached=True)[1]
                     return low, max(high, listed)
-        except KafkaException as error:
-            raise self._connection.failed(error.args[0]) from None
         finally:
             self._probe.unassign()
         raise self._connection.unreachable()
 
     def offset_at_time(self, partition: int, timestamp_ms: int) -> int:
-        try:
-            found = self._probe.offsets_for_times([self._at(partition, timestamp_ms)], self._config.broker_timeout)[0]
-        except KafkaException as error:
-            raise self._connection.failed(error.args[0]) from None
+        at = self._at(partition, timestamp_ms)
+        (found,) = self._ask(lambda: self._probe.offsets_for_times([at], self._config.broker_timeout))
         if found.error is not None:
             raise self._connection.failed(found.error)
         return int(found.offset) if found.offset >= 0 else self.watermarks(partition)[1]
@@ -174,6 +176,17 @@ class ConfluentSource:
             self._closed = True
             self._consumer.close()
             self._probe.close()
+
+    def _ask(self, request: Callable[[], Any]) -> Any:
+        """The answer to a request, asked again while the leader of a partition is being found."""
+        deadline = time.monotonic() + self._config.broker_timeout
+        while True:
+            try:
+                return request()
+            except KafkaException as error:
+                if error.args[0].code() not in _LEADER_UNKNOWN or time.monotonic() > deadline:
+                    raise self._connection.failed(error.args[0]) from None
+                self._probe.poll(0.05)
 
     def _at(self, partition: int, offset: int = -1) -> TopicPartition:
         return TopicPartition(self._topic, partition, offset)
@@ -308,5 +321,6 @@ def _list_partitions(client: Any, connection: _Connection, topic: str) -> int:
     except KafkaException as error:
         client.poll(0)
         raise connection.failed(error.args[0]) from None
+    connection.answered()
     found = metadata.topics.get(topic)
     return 0 if found is None else len(found.partitions)

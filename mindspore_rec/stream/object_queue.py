@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import Any, Deque, List, Optional
+from typing import Any, Deque, List, Optional, Set
 
 import zmq
 
@@ -27,6 +27,7 @@ class ObjectQueue:
         self._limit = max_queue_size
         self._queues: List[Deque[Flat]] = [deque() for _ in range(num_shards)]
         self._changed = threading.Condition()
+        self._served: Set[int] = set()
         self._closing = False
         self._deadline = float("inf")
         self._failure: Optional[ChannelError] = None
@@ -79,16 +80,15 @@ class ObjectQueue:
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
-            return
-        for shard_id in range(len(self._queues)):
-            self._sockets.end(shard_id)
 
     def _finished(self) -> bool:
         with self._changed:
-            return self._closing and (not any(self._queues) or time.monotonic() > self._deadline)
+            done = not any(self._queues) and not self._served
+            return self._closing and (done or time.monotonic() > self._deadline)
 
     def _answer(self, shard_id: int) -> None:
         lane = Lane(begin=(0, 0), high=0)
+        self._served.add(shard_id)
         self._sockets.started(shard_id, Started(topic=self._dataset_name, lanes={_LANE: lane}))
 
     def _empty_wakes(self) -> None:
@@ -103,3 +103,6 @@ class ObjectQueue:
                     parts = encode(Kind.OBJECT, self._sockets.epoch(shard_id), {"structure": structure}, arrays)
                     self._sockets.send(shard_id, _LANE, parts)
                     self._changed.notify_all()
+                if self._closing and not queue and shard_id in self._served:
+                    self._sockets.end(shard_id)
+                    self._served.remove(shard_id)

@@ -27,7 +27,7 @@ class StreamPosition:
         topic: topic of the stream.
         next: for each partition, the first row not passed yet.
         turn: partition whose window is being taken.
-        window_rows: rows already taken from that window.
+        window_rows: rows of that window already passed, taken or rejected.
         rows_taken: rows delivered since the stream began.
         rows_rejected: rejected rows passed since the stream began.
 

@@ -192,9 +192,10 @@ class DataReceiver:
         if not self._begun:
             self.start({})
         self._wait(timeout)
-        frames = [item for item in self._ready if isinstance(item, Frame)] if self._stream else []
-        if self._stream:
-            self._ready.clear()
+        if not self._stream:
+            return []
+        frames = [item for item in self._ready if isinstance(item, Frame)]
+        self._ready = deque(item for item in self._ready if not isinstance(item, Frame))
         return frames
 
     def credit(self, partition: int, count: int = 1) -> None:

@@ -23,7 +23,7 @@ def test_what_is_written_is_read(store):
     for group, arrays in GROUPS.items():
         for name, array in arrays.items():
             np.testing.assert_array_equal(found.groups[group][name], array)
-            assert found.groups[group][name].dtype == array.dtype
+            assert (found.groups[group][name].dtype, found.groups[group][name].shape) == (array.dtype, array.shape)
 
 
 def test_the_newest_are_kept_and_found(store):

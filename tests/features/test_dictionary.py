@@ -82,15 +82,24 @@ def test_digest_is_that_of_the_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda largest, smallest, ids: largest.pop("I2"), r"^max_dict: .*max.pkl, entry 'I2' is missing; expected I1 to I2"),
+        (
+            lambda largest, smallest, ids: largest.pop("I2"),
+            r"^max_dict: .*max.pkl, entry 'I2' is missing; expected I1 to I2",
+        ),
         (lambda largest, smallest, ids: smallest.update(I3=1), r"^min_dict: .*, entry 'I3' is unknown"),
-        (lambda largest, smallest, ids: largest.update(I1=-5), r"^max_dict: I1 is -5, expected at least its min_dict, -1"),
+        (
+            lambda largest, smallest, ids: largest.update(I1=-5),
+            r"^max_dict: I1 is -5, expected at least its min_dict, -1",
+        ),
         (lambda largest, smallest, ids: largest.update(I1=float("nan")), "^max_dict: .*finite"),
         (lambda largest, smallest, ids: largest.update(I1=10**400), "^max_dict: .*finite"),
         (lambda largest, smallest, ids: (largest.update(I1=1e308), smallest.update(I1=-1e308)), "finite range"),
         (lambda largest, smallest, ids: ids.pop("I1"), r"^map_dict: .*entry 'I1' is missing; expected I1 to I2"),
         (lambda largest, smallest, ids: ids.pop("OOVC3"), r"^map_dict: .*entry 'OOVC3' is missing"),
-        (lambda largest, smallest, ids: ids.update(C4_x=5), r"^map_dict: .*entry 'C4_x' is unknown; expected C1_ to C3_"),
+        (
+            lambda largest, smallest, ids: ids.update(C4_x=5),
+            r"^map_dict: .*entry 'C4_x' is unknown; expected C1_ to C3_",
+        ),
         (lambda largest, smallest, ids: ids.update(C0_x=5), "'C0_x' is unknown"),
         (lambda largest, smallest, ids: ids.update(C01_x=5), "'C01_x' is unknown"),
         (lambda largest, smallest, ids: ids.update(C1=5), "'C1' is unknown"),
@@ -114,9 +123,9 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path, change: Callable[[Any
 
 def test_swapped_files_are_refused(tmp_path: Path) -> None:
     largest, smallest, ids = dictionaries(DENSE, SLOTS)
-    with pytest.raises(FeatureConfigError, match="^max_dict: I1 is -1, expected at least"):
+    with pytest.raises(FeatureConfigError, match=r"^max_dict: I1 is -1, expected at least"):
         write_and_load(tmp_path, (smallest, largest, ids))
-    with pytest.raises(FeatureConfigError, match="^max_dict: .* is unknown; expected I1 to I2"):
+    with pytest.raises(FeatureConfigError, match=r"^max_dict: .* is unknown; expected I1 to I2"):
         write_and_load(tmp_path, (ids, smallest, largest))
 
 

@@ -21,8 +21,12 @@ BY_DICTIONARY = FeatureSpec(id_rule="dict-v1", dictionary_digest="00")
 
 
 def test_every_field_that_may_differ_changes_the_digest() -> None:
-    changed = [replace(FeatureSpec(), **{key: OTHER_VALUES[key]}) for key in ("name", "dense_dim", "slot_dim", "hash_seed")]
-    changed += [replace(BY_DICTIONARY, **{key: OTHER_VALUES[key]}) for key in ("numeric_transform", "dictionary_digest")]
+    changed = [
+        replace(FeatureSpec(), **{key: OTHER_VALUES[key]}) for key in ("name", "dense_dim", "slot_dim", "hash_seed")
+    ]
+    changed += [
+        replace(BY_DICTIONARY, **{key: OTHER_VALUES[key]}) for key in ("numeric_transform", "dictionary_digest")
+    ]
     digests = {spec.digest() for spec in [FeatureSpec(), BY_DICTIONARY, *changed]}
     assert len(digests) == 8
     assert all(len(digest) == 16 and int(digest, 16) >= 0 for digest in digests)
@@ -53,12 +57,12 @@ def test_json_round_trip(spec: FeatureSpec) -> None:
     ],
 )
 def test_bad_values_are_named(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(FeatureConfigError, match="^" + words.replace("(", r"\(")) as caught:
+    with pytest.raises(FeatureConfigError, match=r"^" + words.replace("(", r"\(")) as caught:
         FeatureSpec(**changes)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", FeatureSpec().to_json()[:-1] + ',"more":1}'])
 def test_from_json_refuses_anything_else(text: str) -> None:
-    with pytest.raises(FeatureConfigError, match="^feature spec: "):
+    with pytest.raises(FeatureConfigError, match=r"^feature spec: "):
         FeatureSpec.from_json(text)

@@ -9,8 +9,12 @@ from mindspore_rec.features.utf8_scan import is_ascii, is_utf8
 from mindspore_rec.features.words import PADDING
 
 NEAR_MISSES = st.lists(
-    st.sampled_from([b"a", b"\x7f", b"\x80", b"\xbf", b"\xc0", b"\xc1", b"\xc2", b"\xdf", b"\xe0", b"\xed", b"\xef", b"\xf0"])
-    | st.sampled_from([b"\xf4", b"\xf5", b"\xff", b"\x8f", b"\x90", b"\x9f", b"\xa0", "é推😀".encode(), b"\xed\xa0\x80"]),
+    st.sampled_from(
+        [b"a", b"\x7f", b"\x80", b"\xbf", b"\xc0", b"\xc1", b"\xc2", b"\xdf", b"\xe0", b"\xed", b"\xef", b"\xf0"]
+    )
+    | st.sampled_from(
+        [b"\xf4", b"\xf5", b"\xff", b"\x8f", b"\x90", b"\x9f", b"\xa0", "é推😀".encode(), b"\xed\xa0\x80"]
+    ),
     max_size=40,
 ).map(b"".join)
 

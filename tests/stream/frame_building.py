@@ -93,18 +93,19 @@ def exact_batches(
 
     while any(todo.values()) and not full():
         rest = todo[order[turn]]
-        if not any(row.kept for row in rest):
-            while rest and not full():
+        ahead = rest[: window_size - window]
+        if not any(row.kept for row in ahead):
+            while ahead and not full():
+                ahead.pop(0)
                 rest.pop(0)
                 passed, rejects = passed + 1, rejects + 1
             turn, window = (turn + 1) % len(order), 0
             continue
         while not full():
             row = rest.pop(0)
-            passed += 1
+            passed, window = passed + 1, window + 1
             if row.kept:
                 values.append(row.value)
-                window += 1
                 break
             rejects += 1
         if len(values) == batch_size:

@@ -33,6 +33,7 @@ def received(parts: List[Any]) -> List[bytes]:
     return [bytes(part) for part in parts]
 
 
+@settings(derandomize=True, deadline=None)
 @given(
     st.sampled_from(list(Kind)),
     st.integers(0, 2**64 - 1),
@@ -201,7 +202,7 @@ def test_bytes_that_are_no_message_are_refused(parts: List[bytes]) -> None:
         decode(parts)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.data())
 def test_a_damaged_message_is_read_or_refused(choose: st.DataObject) -> None:
     parts = [bytearray(part) for part in received(encode_frame(7, FRAME))]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mindspore_rec.stream.position import RowPosition, StreamPosition
@@ -20,6 +20,7 @@ positions = st.builds(
 )
 
 
+@settings(derandomize=True, deadline=None)
 @given(positions)
 def test_json_keeps_a_position(position: StreamPosition) -> None:
     text = position.to_json()

@@ -1,0 +1,20 @@
+"""Where the dense part of a network runs."""
+
+from __future__ import annotations
+
+import mindspore as ms
+
+from mindspore_rec.config import ConfigError
+
+
+def use_device(device_target: str) -> None:
+    """Switch to graph mode on a device.
+
+    Raises:
+        ConfigError: this MindSpore cannot use it here.
+    """
+    try:
+        ms.set_context(mode=ms.GRAPH_MODE, device_target=device_target)
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().split(". ")[0]
+        raise ConfigError(f"device_target = {device_target}: not usable on this machine ({reason})") from None
