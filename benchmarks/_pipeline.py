@@ -30,7 +30,7 @@ def run_pipeline(bootstrap_servers: str, topic: str, rows: int, folder: Path) ->
         consumer.wait(30)
 
 
-def _start(program: str, arguments: List[str]) -> "subprocess.Popen[str]":
+def _start(program: str, arguments: List[str]) -> subprocess.Popen[str]:
     command = [sys.executable, str(EXAMPLES / program), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 

@@ -53,7 +53,7 @@ class _Losses(nn.Cell):
 
 
 class ReferenceStep(nn.Cell):
-    """`step(ids int32 [b, fields], weights, labels)` trains one batch; ids are rows of a table [vocabulary, columns]."""
+    """`step(ids int32 [b, fields], weights, labels)` trains a batch; ids are rows of a table [vocabulary, columns]."""
 
     def __init__(self, config: ModelConfig, vocabulary: int, columns: int) -> None:
         super().__init__(auto_prefix=False)

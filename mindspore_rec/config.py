@@ -64,7 +64,7 @@ class ChannelConfig(Section):
     dataset_name: str = Field("criteo", min_length=1, description="data set name; both sides must agree")
     num_shards: int = Field(1, ge=1, le=4096, description="shards, one a trainer rank")
     num_consumers: int = Field(1, ge=1, le=1024, description="consumer processes that share the topic")
-    max_queue_size: int = Field(10, ge=1, le=10000, description="windows in flight per partition before the sender waits")
+    max_queue_size: int = Field(10, ge=1, le=10000, description="windows in flight per partition, then senders wait")
 
 
 class ProducerConfig(KafkaConfig):

@@ -14,7 +14,7 @@ _FRACTION_SCALE = np.float32(2.0**-23)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def mix64(value: int) -> int:
+def mix64(value):  # type: ignore[no-untyped-def]
     """Murmur3's 64-bit finalizer: a bijection in which each input bit changes half of the output bits."""
     h = np.uint64(value)
     h ^= h >> _SHIFT
@@ -25,7 +25,7 @@ def mix64(value: int) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def fill_uniform(row: np.ndarray, dim: int, seed: int, row_id: int, bound: float) -> None:
+def fill_uniform(row, dim, seed, row_id, bound):  # type: ignore[no-untyped-def]
     """Write `dim` values of [-bound, bound) that depend on (seed, id) alone: SplitMix64 started at mix(id) ^ seed."""
     state = mix64(row_id) ^ np.uint64(seed)
     for k in range(dim):

@@ -46,7 +46,7 @@ class IdIndex:
         """Return int32[n] rows of distinct ids; an unknown one gets the next row, in order, and goes into row_ids."""
         self.make_room(ids.size)
         rows, self.size = _find_or_add(self._entries, self._row_ids, ids, self.size)
-        return rows  # type: ignore[no-any-return]
+        return rows
 
     def make_room(self, more: int) -> None:
         """Grow until `more` further ids fit under the maximal load."""
@@ -83,7 +83,7 @@ def _find(entries, row_ids, ids):  # type: ignore[no-untyped-def]
         value = ids[i]
         tag = mix64(value) >> _HALF
         slot = tag >> shift
-        row = -1
+        row = np.int64(-1)
         while True:
             entry = entries[slot]
             if entry == _EMPTY:

@@ -17,6 +17,7 @@ from mindspore_rec.features.words import Whole
 
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
+_BLOCK = 8  # rows: enough for misses to overlap, few enough that the cache keeps what they brought
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,24 +76,29 @@ def lookup(entries: UInt64, first: Whole, mask: np.uint64, unknown: Whole, hashe
 
 
 @njit(cache=True, nogil=True)
-def lookup_rows(
-    entries: UInt64, first: Int64, mask: UInt64, unknown: Int64, ids: Int64, offset: int, start: int, stop: int
-) -> np.uint64:
-    """Replace hashes by ids in place in ``ids[start:stop, offset:]``. The value returned means nothing.
+def lookup_rows(entries: UInt64, first: Int64, mask: UInt64, unknown: Int64, ids: Int64) -> None:
+    """Replace hashes by ids, in place, in ``ids`` int64[n, slot_dim].
 
-    The first loop only touches the home slot of every hash: its loads do not wait for each other, so the cache misses
-    of a block of rows overlap. The second finds the slots in the cache.
+    The first loop over a block looks at the home slot of every hash, without a branch: its loads do not wait for each
+    other, so the cache misses overlap. The second takes care of the hashes that were not there.
     """
-    touched = _ZERO
-    for r in range(start, stop):
-        for field in range(len(first)):
-            hashed = np.uint64(ids[r, offset + field])
-            touched ^= entries[first[field] + np.int64(hashed & mask[field]), 1]
-    for r in range(start, stop):
-        for field in range(len(first)):
-            hashed = np.uint64(ids[r, offset + field])
-            ids[r, offset + field] = lookup(entries, first[field], mask[field], unknown[field], hashed)
-    return touched
+    elsewhere_row = np.empty(_BLOCK * len(first), np.int64)
+    elsewhere_field = np.empty(_BLOCK * len(first), np.int64)
+    for start in range(0, len(ids), _BLOCK):
+        count = 0
+        for r in range(start, min(start + _BLOCK, len(ids))):
+            for field in range(len(first)):
+                hashed = np.uint64(ids[r, field])
+                place = first[field] + np.int64(hashed & mask[field])
+                stored = entries[place, 1]
+                found = (entries[place, 0] == hashed) & (stored != _ZERO)
+                ids[r, field] = np.int64(stored - _ONE) if found else np.int64(hashed)
+                elsewhere_row[count], elsewhere_field[count] = r, field
+                count += 1 - np.int64(found)
+        for i in range(count):
+            r, field = elsewhere_row[i], elsewhere_field[i]
+            hashed = np.uint64(ids[r, field])
+            ids[r, field] = lookup(entries, first[field], mask[field], unknown[field], hashed)
 
 
 def build_table(hashes: UInt64, fields: Int32, ids: Int64, unknown: Int64) -> Tuple[IdTable, int]:
@@ -107,7 +113,8 @@ def build_table(hashes: UInt64, fields: Int32, ids: Int64, unknown: Int64) -> Tu
     counts = np.bincount(fields, minlength=len(unknown))
     sizes = np.array([1 << (2 * int(count)).bit_length() for count in counts], np.int64)
     first = np.cumsum(sizes) - sizes
-    entries = np.zeros((int(sizes.sum()), 2), np.uint64)
+    entries = np.empty((int(sizes.sum()), 2), np.uint64)  # numpy asks for huge pages here, not in zeros
+    entries.fill(0)
     mask = (sizes - 1).astype(np.uint64)
     collision = int(_insert(entries, first, mask, hashes, fields, ids))
     return IdTable(entries, first, mask, unknown), collision

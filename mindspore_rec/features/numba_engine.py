@@ -7,14 +7,12 @@ from typing import Sequence
 import numpy as np
 from numba import njit
 
-from mindspore_rec.features.batch import KEPT, UNUSUAL, Features, Float32, Float64, Int64, UInt8, UInt32, UInt64
+from mindspore_rec.features.batch import KEPT, UNUSUAL, Features, Float32, Float64, Int64, UInt8, UInt32
 from mindspore_rec.features.hashing import join_values
 from mindspore_rec.features.id_table import lookup_rows
 from mindspore_rec.features.json_scan import parse_json
 from mindspore_rec.features.line_scan import parse_line, split_lines
 from mindspore_rec.features.reference import ReferenceEngine, check_format
-
-_BLOCK = 32  # rows between two rounds of lookups: enough to overlap cache misses, few enough to stay in the cache
 
 
 @njit(cache=True, nogil=True)
@@ -29,51 +27,41 @@ def _parse_rows(
     low: Float64,
     high: Float64,
     small: Float32,
-    entries: UInt64,
-    first: Int64,
-    mask: UInt64,
-    unknown: Int64,
     ids: Int64,
     weights: Float32,
     labels: Float32,
     status: UInt8,
-) -> np.uint64:
-    """Fill the outputs of n rows; the status of a row it gives up is UNUSUAL. The value returned means nothing."""
+) -> None:
+    """Fill the outputs of n rows, with hashes for category ids; the status of a row it gives up is UNUSUAL."""
     dense_dim = len(number_ids)
     stops = np.empty(1 + dense_dim + len(seeds), np.int64)
     magnitudes, signs = np.empty(dense_dim, np.int64), np.empty(dense_dim, np.int64)
-    touched = np.uint64(0)
-    for block in range(0, len(starts), _BLOCK):
-        stop = min(block + _BLOCK, len(starts))
-        for r in range(block, stop):
-            if as_json:
-                plain = parse_json(buffer, starts[r], ends[r], seeds, kind, low, high, ids, weights, labels, r)
-            else:
-                plain = parse_line(
-                    buffer,
-                    starts[r],
-                    ends[r],
-                    seeds,
-                    kind,
-                    low,
-                    high,
-                    small,
-                    stops,
-                    magnitudes,
-                    signs,
-                    ids,
-                    weights,
-                    labels,
-                    r,
-                )
-            status[r] = KEPT if plain else UNUSUAL
-            for field in range(dense_dim):
-                ids[r, field] = number_ids[field]
-            for field in range(dense_dim, ids.shape[1]):
-                weights[r, field] = 1.0
-        if len(first) > 0:
-            touched ^= lookup_rows(entries, first, mask, unknown, ids, dense_dim, block, stop)
-    return touched
+    for r in range(len(starts)):
+        if as_json:
+            plain = parse_json(buffer, starts[r], ends[r], seeds, kind, low, high, ids, weights, labels, r)
+        else:
+            plain = parse_line(
+                buffer,
+                starts[r],
+                ends[r],
+                seeds,
+                kind,
+                low,
+                high,
+                small,
+                stops,
+                magnitudes,
+                signs,
+                ids,
+                weights,
+                labels,
+                r,
+            )
+        status[r] = KEPT if plain else UNUSUAL
+        for field in range(dense_dim):
+            ids[r, field] = number_ids[field]
+        for field in range(dense_dim, ids.shape[1]):
+            weights[r, field] = 1.0
 
 
 class NumbaEngine(ReferenceEngine):
@@ -101,15 +89,13 @@ class NumbaEngine(ReferenceEngine):
             scaling.low,
             scaling.high,
             scaling.small,
-            table.entries,
-            table.first,
-            table.mask,
-            table.unknown,
             rows.ids,
             rows.weights,
             rows.labels,
             rows.status,
         )
+        if encoding.has_table:
+            lookup_rows(table.entries, table.first, table.mask, table.unknown, rows.ids[:, self.spec.dense_dim :])
         for i in np.flatnonzero(rows.status == UNUSUAL):
             self._transform_row(buffer[starts[i] : ends[i]].tobytes(), format, rows, int(i))
         return rows.features()

@@ -25,7 +25,7 @@ MAX_UNREAD = 256
 """Batches whose info was not asked for before infos are kept no longer."""
 
 
-class StreamingDataset(GeneratorDataset):  # type: ignore[misc]
+class StreamingDataset(GeneratorDataset):
     """Batches of a stream, in order; ``get_dataset_size()`` is ``sys.maxsize``.
 
     MindData runs ahead of the training loop, so the loop asks for ``next_info()`` once for each batch it receives and
@@ -91,12 +91,12 @@ class StreamingDataset(GeneratorDataset):  # type: ignore[misc]
     @property
     def error(self) -> Optional[ChannelError]:
         """Why iteration ended early, if it did: MindData would bury the exception under its own."""
-        return self.source.error  # type: ignore[no-any-return]
+        return self.source.error
 
     @property
     def final_info(self) -> Optional[BatchInfo]:
         """After the end of a bounded stream: an info of no rows with the rejects after the last batch; else None."""
-        return self.source.batches.final_info  # type: ignore[no-any-return]
+        return self.source.batches.final_info
 
     def wait_started(self, timeout: Optional[float] = None) -> bool:
         """Wait until the consumers have answered, ``stop`` is called or ``timeout`` seconds are over; True if so.
@@ -104,7 +104,7 @@ class StreamingDataset(GeneratorDataset):  # type: ignore[misc]
         Raises:
             ChannelError: a consumer refuses.
         """
-        return self.source.batches.wait_started(timeout)  # type: ignore[no-any-return]
+        return self.source.batches.wait_started(timeout)
 
     def next_info(self) -> BatchInfo:
         """The info of the batch that the training loop has just received, in order.
@@ -112,7 +112,7 @@ class StreamingDataset(GeneratorDataset):  # type: ignore[misc]
         Raises:
             RuntimeError: where no batch was received since.
         """
-        return self.source.next_info()  # type: ignore[no-any-return]
+        return self.source.next_info()
 
     def batches(self) -> Iterator[Tuple[Tuple[Array, ...], BatchInfo]]:
         """The batches without MindData: (ids, weights, labels), info. Raises ChannelError where a consumer refuses."""

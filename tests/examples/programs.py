@@ -35,7 +35,7 @@ class Program:
         """What it wrote to stderr."""
         return self._err.read_text()
 
-    def wait_for(self, pattern: str, deadline: float = DEADLINE) -> "re.Match[str]":
+    def wait_for(self, pattern: str, deadline: float = DEADLINE) -> re.Match[str]:
         """Wait until the log has a line that matches."""
         end = time.monotonic() + deadline
         while time.monotonic() < end:

@@ -119,6 +119,8 @@ def test_assign_again_replaces_the_positions(config: KafkaConfig, opened: Callab
     source.pause([0])
     source.assign({0: 195})
     assert [message.value for message in read(source, 5)] == numbered(5, 195)
+    source.assign({0: 2})
+    assert [message.value for message in read(source, 198)] == numbered(198, 2)
     source.assign({1: 198})
     assert [message.value for message in read(source, 2)] == numbered(2, 1198)
     source.assign({})
