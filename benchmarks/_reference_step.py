@@ -2,7 +2,8 @@
 
 Embedding tables are ordinary parameters; the loss has an L2 term over the whole deep table; the wide part is trained
 by FTRL, the rest by Adam, each over its own full gradients. So a step runs the network forward three times (the loss
-that is reported, and once for each of the two gradients) and backward twice, and touches every row of the tables.
+that is reported, and once for each of the two gradients) and backward twice, and touches every row of the tables. Both
+losses are scaled by 1024 on the way back and unscaled in the optimizers.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from mindspore_rec.models.layers import MLP
 from mindspore_rec.train.losses import LogLoss
 
 L2_COEFFICIENT = 8e-5
+LOSS_SCALE = 1024.0
 
 
 class _DenseWideDeep(nn.Cell):
@@ -61,26 +63,26 @@ class ReferenceStep(nn.Cell):
         self.losses = _Losses(network)
         wide = [p for p in network.trainable_params() if p.name.startswith("wide")]
         deep = [p for p in network.trainable_params() if not p.name.startswith("wide")]
-        self.ftrl = nn.FTRL(wide, learning_rate=5e-2, l1=1e-8, l2=1e-8, initial_accum=1.0)
-        self.adam = nn.Adam(deep, learning_rate=3.5e-4, eps=1e-8)
+        self.ftrl = nn.FTRL(wide, learning_rate=5e-2, l1=1e-8, l2=1e-8, initial_accum=1.0, loss_scale=LOSS_SCALE)
+        self.adam = nn.Adam(deep, learning_rate=3.5e-4, eps=1e-8, loss_scale=LOSS_SCALE)
         losses = self.losses
 
         def wide_loss(ids: Tensor, weights: Tensor, labels: Tensor) -> Tensor:
-            return losses(ids, weights, labels)[0]
+            return losses(ids, weights, labels)[0] * LOSS_SCALE
 
         def deep_loss(ids: Tensor, weights: Tensor, labels: Tensor) -> Tensor:
-            return losses(ids, weights, labels)[1]
+            return losses(ids, weights, labels)[1] * LOSS_SCALE
 
         self.wide_gradient = ops.grad(wide_loss, None, ParameterTuple(wide))
         self.deep_gradient = ops.grad(deep_loss, None, ParameterTuple(deep))
 
     def construct(self, ids: Tensor, weights: Tensor, labels: Tensor) -> Any:
-        """Return the log loss before the update."""
-        loss, _ = self.losses(ids, weights, labels)
+        """Return both losses before the update."""
+        loss, deep_loss = self.losses(ids, weights, labels)
         # The products keep the compiler from merging the three passes into one.
         wide = self.wide_gradient(ids, ops.depend(weights, loss), labels)
         deep = self.deep_gradient(ids, ops.depend(weights, wide[0]), labels)
-        return ops.depend(loss, (self.ftrl(wide), self.adam(deep)))
+        return ops.depend(loss, self.ftrl(wide)), ops.depend(deep_loss, self.adam(deep))
 
 
 def reference_step(config: ModelConfig, vocabulary: int, columns: int) -> ReferenceStep:

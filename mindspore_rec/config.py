@@ -75,7 +75,7 @@ class ProducerConfig(KafkaConfig):
     format: Literal["block", "tsv", "json"] = Field("block", description="message format")
     block_rows: int = Field(1000, ge=1, le=100000, description="rows in a block message")
     rate: float = Field(0.0, ge=0, description="rows a second; 0: as fast as the broker takes them")
-    limit: int = Field(0, ge=0, description="stop after this many rows; 0: at the end of the file, or never")
+    limit: int = Field(0, ge=0, description="stop before this source row; 0: at the end of the file, or never")
     seed: int = Field(7, ge=0, description="seed of the synthetic stream")
 
 

@@ -37,7 +37,7 @@ SILENCE_SECONDS = 120.0
 class QuickstartConfig(Section):
     """The quickstart."""
 
-    rows: int = Field(700_000, ge=1_000, le=1_000_000_000, description="rows to produce and train on")
+    rows: int = Field(640_000, ge=1_000, le=1_000_000_000, description="rows to produce and train on")
     seed: int = Field(7, ge=0, lt=2**64, description="seed of the synthetic stream")
     broker: Literal["tansu", "kafka"] = Field(
         "tansu", description="Tansu, installed with the package, or Apache Kafka, which needs Java and Maven"

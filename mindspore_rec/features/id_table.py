@@ -76,29 +76,23 @@ def lookup(entries: UInt64, first: Whole, mask: np.uint64, unknown: Whole, hashe
 
 
 @njit(cache=True, nogil=True)
-def lookup_rows(entries: UInt64, first: Int64, mask: UInt64, unknown: Int64, ids: Int64) -> None:
-    """Replace hashes by ids, in place, in ``ids`` int64[n, slot_dim].
+def lookup_rows(entries: UInt64, first: Int64, mask: UInt64, unknown: Int64, ids: Int64) -> np.uint64:
+    """Replace hashes by ids, in place, in ``ids`` int64[n, slot_dim]. The value returned means nothing.
 
-    The first loop over a block looks at the home slot of every hash, without a branch: its loads do not wait for each
-    other, so the cache misses overlap. The second takes care of the hashes that were not there.
+    Of each block of rows the first loop only touches the home slot of every hash: its loads do not wait for each other,
+    so the cache misses overlap. The second finds the slots in the cache.
     """
-    elsewhere_row = np.empty(_BLOCK * len(first), np.int64)
-    elsewhere_field = np.empty(_BLOCK * len(first), np.int64)
+    touched = _ZERO
     for start in range(0, len(ids), _BLOCK):
-        count = 0
-        for r in range(start, min(start + _BLOCK, len(ids))):
+        stop = min(start + _BLOCK, len(ids))
+        for r in range(start, stop):
+            for field in range(len(first)):
+                touched ^= entries[first[field] + np.int64(np.uint64(ids[r, field]) & mask[field]), 1]
+        for r in range(start, stop):
             for field in range(len(first)):
                 hashed = np.uint64(ids[r, field])
-                place = first[field] + np.int64(hashed & mask[field])
-                stored = entries[place, 1]
-                found = (entries[place, 0] == hashed) & (stored != _ZERO)
-                ids[r, field] = np.int64(stored - _ONE) if found else np.int64(hashed)
-                elsewhere_row[count], elsewhere_field[count] = r, field
-                count += 1 - np.int64(found)
-        for i in range(count):
-            r, field = elsewhere_row[i], elsewhere_field[i]
-            hashed = np.uint64(ids[r, field])
-            ids[r, field] = lookup(entries, first[field], mask[field], unknown[field], hashed)
+                ids[r, field] = lookup(entries, first[field], mask[field], unknown[field], hashed)
+    return touched
 
 
 def build_table(hashes: UInt64, fields: Int32, ids: Int64, unknown: Int64) -> Tuple[IdTable, int]:

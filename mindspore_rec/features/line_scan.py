@@ -10,7 +10,7 @@ from numba import njit
 from mindspore_rec.features.batch import Float32, Float64, Int32, Int64, UInt8, UInt32
 from mindspore_rec.features.hashing import hash_span, hash_word
 from mindspore_rec.features.number_scan import read_integers, scan_number
-from mindspore_rec.features.numeric import LOG1P, MINMAX, scale
+from mindspore_rec.features.numeric import LOG1P, MINMAX, scale, scale_quickly
 from mindspore_rec.features.utf8_scan import is_utf8
 from mindspore_rec.features.words import (
     Whole,
@@ -112,7 +112,7 @@ def _parse_numbers(
     """Fill the weights of the row's number fields; False where it gives up."""
     bits = read_integers(buffer, stops, magnitudes, signs)
     if bits < 0:
-        return _parse_unusual_numbers(buffer, stops, kind, low, high, weights, row)
+        return _parse_unusual_numbers(buffer, stops, kind, low, high, small, weights, row)
     if kind == LOG1P and bits < len(small):  # a power of two: no magnitude is above their bits together
         for field in range(len(low)):
             weights[row, field] = small[magnitudes[field]] * np.float32(signs[field])
@@ -130,7 +130,7 @@ def _parse_numbers(
 
 @njit(cache=True, nogil=True)
 def _parse_unusual_numbers(
-    buffer: UInt8, stops: Int64, kind: int, low: Float64, high: Float64, weights: Float32, row: Whole
+    buffer: UInt8, stops: Int64, kind: int, low: Float64, high: Float64, small: Float32, weights: Float32, row: Whole
 ) -> bool:
     """``_parse_numbers`` one field after the other."""
     for field in range(len(low)):
@@ -141,7 +141,7 @@ def _parse_unusual_numbers(
         plain, value, position = scan_number(buffer, start, False)
         if not plain or position != stop:
             return False
-        weights[row, field] = scale(value, kind, low[field], high[field])
+        weights[row, field] = scale_quickly(value, kind, low[field], high[field], small)
     return True
 
 

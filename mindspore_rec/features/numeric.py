@@ -32,6 +32,16 @@ def scale(value: float, kind: int, low: float, high: float) -> np.float32:
     return np.float32(math.log1p(value))
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def scale_quickly(value: float, kind: int, low: float, high: float, small: Float32) -> np.float32:
+    """``scale``, by the table of small integers (see ``NumberScaling``) where it has the value."""
+    if 0.0 < value < len(small):
+        integer = np.int64(value)
+        if integer == value:
+            return small[integer]
+    return scale(value, kind, low, high)
+
+
 @njit(cache=True, nogil=True)
 def scale_column(values: Float64, kind: int, low: float, high: float) -> Float32:
     """float32[n] of float64[n]; NaN stands for a missing number and gives 0."""

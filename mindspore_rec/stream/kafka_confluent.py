@@ -11,18 +11,17 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from mindspore_rec.config import ConfigError, KafkaConfig
+from mindspore_rec.config import KafkaConfig
+from mindspore_rec.stream.confluent_connection import BROKER_AWAY, Connection, list_partitions, open_client
 from mindspore_rec.stream.kafka import (
     DELIVERY_TIMEOUT,
     MAX_MESSAGE_BYTES,
     MAX_QUEUED_BYTES,
-    BrokerUnreachable,
     ClientFailed,
     Continuity,
     DeliveryFailed,
     OffsetOutOfRange,
     TopicMissing,
-    merge_settings,
 )
 from mindspore_rec.stream.messages import Message
 
@@ -35,60 +34,25 @@ _LEADER_UNKNOWN = (
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 )
-_BROKER_AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT)
-
-
-class _Connection:
-    """What clients of one configuration share: their settings, and how they tell that the broker is away."""
-
-    def __init__(self, config: KafkaConfig) -> None:
-        self.config = config
-        self.reason = ""
-        self._seen = False
-        self._away = False
-
-    def settings(self, defaults: Mapping[str, Any], fixed: Mapping[str, Any]) -> Dict[str, Any]:
-        common = {"bootstrap.servers": self.config.bootstrap_servers, "log_level": 2, **defaults}
-        return merge_settings(self.config, common, {**fixed, "error_cb": self._on_error})
-
-    def answered(self) -> None:
-        """The broker is there; say so if it was away."""
-        if self._away:
-            logger.warning("Kafka broker %s answers again", self.config.bootstrap_servers)
-        self._seen, self._away = True, False
-
-    def unreachable(self) -> BrokerUnreachable:
-        return BrokerUnreachable(self.config.bootstrap_servers, self.config.broker_timeout, self.reason)
-
-    def failed(self, error: KafkaError) -> Exception:
-        """The exception for an error of a request."""
-        return self.unreachable() if error.code() in _BROKER_AWAY else ClientFailed(f"Kafka: {error.str()}")
-
-    def _on_error(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self.reason = error.str()
-        elif self._seen and not self._away:
-            self._away = True
-            logger.warning("Kafka broker %s is away, trying again", self.config.bootstrap_servers)
 
 
 class ConfluentSource:
     """``Source`` over two consumers: one reads, the other answers questions about the log."""
 
     def __init__(self, config: KafkaConfig, topic: str) -> None:
-        self._connection = _Connection(config)
+        self._connection = Connection(config)
         self._config = config
         self._topic = topic
         defaults = {"group.id": f"mindspore_rec.{topic}", "fetch.error.backoff.ms": 100, "check.crcs": True}
         fixed = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
-        self._consumer = _open(confluent_kafka.Consumer, self._connection.settings(defaults, fixed))
+        self._consumer = open_client(confluent_kafka.Consumer, self._connection.settings(defaults, fixed))
         probe = {"fetch.wait.max.ms": 10, "enable.partition.eof": True}
-        self._probe = _open(confluent_kafka.Consumer, {**self._connection.settings(defaults, fixed), **probe})
+        self._probe = open_client(confluent_kafka.Consumer, {**self._connection.settings(defaults, fixed), **probe})
         self._continuity = Continuity(topic, self.watermarks)
         self._failure: Optional[Exception] = None
         self._closed = False
         try:
-            self._partitions = list(range(_list_partitions(self._probe, self._connection, topic)))
+            self._partitions = list(range(list_partitions(self._probe, self._connection, topic)))
             if not self._partitions:
                 raise TopicMissing(topic, config.bootstrap_servers)
         except Exception:
@@ -197,7 +161,7 @@ class ConfluentSource:
             return self._continuity.lost(partition)
         if error.code() in _TOPIC_GONE:
             return TopicMissing(self._topic, self._config.bootstrap_servers)
-        if error.code() in _BROKER_AWAY or error.retriable():
+        if error.code() in BROKER_AWAY or error.retriable():
             logger.debug("%s partition %d: %s", self._topic, partition, error.str())
             return None
         return ClientFailed(f"topic {self._topic!r} partition {partition}: {error.str()}")
@@ -207,7 +171,7 @@ class ConfluentSink:
     """``Sink`` over an idempotent producer."""
 
     def __init__(self, config: KafkaConfig, topic: str) -> None:
-        self._connection = _Connection(config)
+        self._connection = Connection(config)
         self._topic = topic
         defaults = {
             "compression.type": "lz4",
@@ -217,10 +181,10 @@ class ConfluentSink:
             "delivery.timeout.ms": int(DELIVERY_TIMEOUT * 1000),
         }
         fixed = {"enable.idempotence": True, "acks": "all"}
-        self._producer = _open(confluent_kafka.Producer, self._connection.settings(defaults, fixed))
+        self._producer = open_client(confluent_kafka.Producer, self._connection.settings(defaults, fixed))
         self._failure: Optional[DeliveryFailed] = None
         self._closed = False
-        if not _list_partitions(self._producer, self._connection, topic):
+        if not list_partitions(self._producer, self._connection, topic):
             raise TopicMissing(topic, config.bootstrap_servers)
 
     def send(
@@ -285,15 +249,15 @@ def open_sink(config: KafkaConfig, topic: str) -> ConfluentSink:
 
 def topic_partitions(config: KafkaConfig, topic: str) -> int:
     """Partitions of ``topic``; 0 where it does not exist."""
-    connection = _Connection(config)
-    return _list_partitions(_open(AdminClient, connection.settings({}, {})), connection, topic)
+    connection = Connection(config)
+    return list_partitions(open_client(AdminClient, connection.settings({}, {})), connection, topic)
 
 
 def create_topic(config: KafkaConfig, topic: str, partitions: int) -> None:
     """Ask the broker for ``topic``; nothing happens if it exists."""
-    connection = _Connection(config)
-    admin = _open(AdminClient, connection.settings({}, {}))
-    if _list_partitions(admin, connection, topic):
+    connection = Connection(config)
+    admin = open_client(AdminClient, connection.settings({}, {}))
+    if list_partitions(admin, connection, topic):
         return
     timeout = config.broker_timeout
     created = admin.create_topics([NewTopic(topic, partitions)], operation_timeout=timeout, request_timeout=timeout)
@@ -302,25 +266,3 @@ def create_topic(config: KafkaConfig, topic: str, partitions: int) -> None:
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise connection.failed(error.args[0]) from None
-
-
-def _open(client: Any, settings: Dict[str, Any]) -> Any:
-    """A client with these settings. Raises ConfigError that names the one it refuses."""
-    try:
-        return client(settings)
-    except KafkaException as error:
-        raise ConfigError(f"kafka: {error.args[0].str()}") from None
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"kafka: {error}") from None
-
-
-def _list_partitions(client: Any, connection: _Connection, topic: str) -> int:
-    """Partitions of ``topic``; 0 where it does not exist. All topics are listed: some brokers create one asked for."""
-    try:
-        metadata = client.list_topics(timeout=connection.config.broker_timeout)
-    except KafkaException as error:
-        client.poll(0)
-        raise connection.failed(error.args[0]) from None
-    connection.answered()
-    found = metadata.topics.get(topic)
-    return 0 if found is None else len(found.partitions)

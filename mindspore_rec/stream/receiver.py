@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 _TICK = 0.1
 """Longest wait for a message before the connections are looked after, in seconds."""
 _REMIND_SECONDS = 30.0
+_MAX_UNSENT = 1000
+"""Control messages that queue up for a sender that is not there."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,12 @@ class DataReceiver:
     def _connect(self, host: str, port: int) -> _Link:
         socket = self._context.socket(zmq.DEALER)
         socket.set(zmq.IPV6, int(host.startswith("[")))
-        socket.set(zmq.IMMEDIATE, 1)  # nothing queues up for a sender that is not there
-        socket.set(zmq.SNDHWM, 0)
+        socket.set(zmq.SNDHWM, _MAX_UNSENT)
         socket.set(zmq.RCVHWM, 0)
         socket.set(zmq.MAXMSGSIZE, MAX_PART_BYTES)
         socket.set(zmq.RECONNECT_IVL, 100)
+        socket.set(zmq.HEARTBEAT_IVL, 5000)  # notices a host that is gone
+        socket.set(zmq.HEARTBEAT_TIMEOUT, 15000)
         socket.connect(f"tcp://{host}:{port}")
         self._poller.register(socket, zmq.POLLIN)
         return _Link(socket, f"{host}:{port}", reminded=time.monotonic())
@@ -203,8 +206,8 @@ class DataReceiver:
         self._held[partition] -= count
         for link in self._links:
             if link.started is not None and partition in link.started.lanes and not link.ended:
-                # Where the connection is gone this is not sent; the next START counts anew.
-                self._send(link, Kind.CREDIT, {"lane": partition, "n": count})
+                # Where it cannot be sent, the sender is away: the next START counts what is held anew.
+                link.sent_start &= self._send(link, Kind.CREDIT, {"lane": partition, "n": count})
 
     def recv(self, timeout: Optional[float] = None) -> Any:
         """The shard's part of the next object; of the pipeline's frames, the tuple of columns.
@@ -288,7 +291,7 @@ class DataReceiver:
     def _send(self, link: _Link, kind: Kind, body: Mapping[str, Any]) -> bool:
         try:
             link.socket.send_multipart(encode(kind, link.epoch, body), zmq.NOBLOCK)
-        except zmq.Again:  # not connected
+        except zmq.Again:
             return False
         return True
 

@@ -4,13 +4,15 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from mindspore_rec.config import KafkaConfig
 from mindspore_rec.stream import brokers
-from mindspore_rec.stream.brokers import Broker, BrokerFailed, KafkaBroker, TansuBroker, fetch_jars, free_port
+from mindspore_rec.stream.apache_kafka import fetch_jars
+from mindspore_rec.stream.brokers import Broker, BrokerFailed, KafkaBroker, TansuBroker, free_port
 from mindspore_rec.stream.kafka import create_topic, topic_partitions
 
 pytestmark = pytest.mark.kafka
@@ -106,6 +108,23 @@ def test_jars_are_fetched_again_when_the_pom_changed(tmp_path: Path, monkeypatch
         fetch_jars(folder)
 
 
+def test_the_broker_ends_when_the_script_is_killed(tansu: Broker, tmp_path: Path) -> None:
+    port = free_port()
+    command = ["bash", str(REPOSITORY / "scripts/start_broker.sh"), "--port", str(port), "--folder", str(tmp_path)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert running.stdout is not None and running.stdout.readline()
+    running.kill()
+    running.communicate()
+    deadline = time.monotonic() + 60
+    while listens(port):
+        assert time.monotonic() < deadline, "an orphan is left"
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_script_runs_until_it_is_told_to_stop(tansu: Broker, tmp_path: Path, number: int) -> None:
     port = free_port()
@@ -118,8 +137,7 @@ def test_the_script_runs_until_it_is_told_to_stop(tansu: Broker, tmp_path: Path,
     running.send_signal(number)
     output, errors = running.communicate(timeout=60)
     assert (running.returncode, output, errors) == (0, "", "")
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert not listens(port)
 
 
 def test_the_script_says_when_the_port_is_taken(tansu: Broker, tmp_path: Path) -> None:

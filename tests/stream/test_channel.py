@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import zmq
 
 from mindspore_rec.stream.batches import StreamBatches
 from mindspore_rec.stream.channel import ChannelError, DataReceiver, DataSender, StartRequest
-from mindspore_rec.stream.frame import Frame, Kind, encode
+from mindspore_rec.stream.frame import Frame, Kind, decode, encode
 from mindspore_rec.stream.interleave import Batch
 from mindspore_rec.stream.position import RowPosition, StreamPosition
 from tests.stream.frame_building import Row, partition_rows
@@ -378,7 +378,7 @@ class TestRefusals:
         for bad in ({"num_shards": 0}, {"max_queue_size": 0}, {"consumer_index": -1}, {"port": 0}, {"port": 65536}):
             with pytest.raises(ValueError, match=next(iter(bad))):
                 DataSender(**{"address": "127.0.0.1", "namespace": "ns", "num_shards": 1, "dataset_name": "d", **bad})
-        for bad in ({"shard_id": 2, "num_shards": 2}, {"num_consumers": 2}, {"max_queue_size": 0}):
+        for bad in ({"shard_id": 2, "num_shards": 2}, {"max_queue_size": 0}, {"num_consumers": 0}):
             with pytest.raises(ValueError, match=next(iter(bad))):
                 DataReceiver(**{"address": "127.0.0.1", "namespace": "ns", "shard_id": 0, "dataset_name": "d", **bad})
 
@@ -418,21 +418,27 @@ class TestRefusals:
         ):
             link = receiver(port)
             link.poll(0.05)
-            until(lambda link=link: bool(rogue.poll(10)) or bool(link.poll(0.05)))
-            peer, prefix, *_ = rogue.recv_multipart()
-            epoch = int.from_bytes(prefix[8:16], "little")
+            peer, epoch = start_of(rogue, link)
             rogue.send_multipart([peer, *encode(kind, epoch + 1, {})])  # of another epoch: dropped
             rogue.send_multipart([peer, *encode(kind, epoch, body, [np.zeros(1)] if kind == Kind.OBJECT else [])])
             with pytest.raises(ChannelError, match=match):
                 poll_until(link, lambda: False)
             link.close()
         link = receiver(port)
-        until(lambda: bool(rogue.poll(10)) or bool(link.poll(0.05)))
-        peer, prefix, *_ = rogue.recv_multipart()
-        epoch = int.from_bytes(prefix[8:16], "little")
+        peer, epoch = start_of(rogue, link)
         rogue.send_multipart([peer, *encode(Kind.STARTED, epoch, answer)])
         rogue.send_multipart([peer, *encode(Kind.STARTED, epoch, {**answer, "topic": "u"})])
         with pytest.raises(ChannelError, match="topic"):
             poll_until(link, lambda: False)
         link.close()
         context.destroy(0)
+
+
+def start_of(rogue: zmq.Socket[bytes], link: DataReceiver) -> Tuple[bytes, int]:
+    """The peer and epoch of the next START."""
+    while True:
+        until(lambda: bool(rogue.poll(10)) or bool(link.poll(0.05)))
+        peer, *parts = rogue.recv_multipart()
+        wire = decode(parts)
+        if wire.kind == Kind.START:
+            return peer, wire.epoch

@@ -1,0 +1,71 @@
+"""What the clients of confluent-kafka share: how they are opened, and how they tell that the broker is away."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Dict, Mapping
+
+from confluent_kafka import KafkaError, KafkaException
+
+from mindspore_rec.config import ConfigError, KafkaConfig
+from mindspore_rec.stream.kafka import BrokerUnreachable, ClientFailed, merge_settings
+
+logger = logging.getLogger(__name__)
+
+BROKER_AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT)
+
+
+class Connection:
+    """What clients of one configuration share: their settings, and how they tell that the broker is away."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self.config = config
+        self.reason = ""
+        self._seen = False
+        self._away = False
+
+    def settings(self, defaults: Mapping[str, Any], fixed: Mapping[str, Any]) -> Dict[str, Any]:
+        common = {"bootstrap.servers": self.config.bootstrap_servers, "log_level": 2, **defaults}
+        return merge_settings(self.config, common, {**fixed, "error_cb": self._on_error})
+
+    def answered(self) -> None:
+        """The broker is there; say so if it was away."""
+        if self._away:
+            logger.warning("Kafka broker %s answers again", self.config.bootstrap_servers)
+        self._seen, self._away = True, False
+
+    def unreachable(self) -> BrokerUnreachable:
+        return BrokerUnreachable(self.config.bootstrap_servers, self.config.broker_timeout, self.reason)
+
+    def failed(self, error: KafkaError) -> Exception:
+        """The exception for an error of a request."""
+        return self.unreachable() if error.code() in BROKER_AWAY else ClientFailed(f"Kafka: {error.str()}")
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self.reason = error.str()
+        elif self._seen and not self._away:
+            self._away = True
+            logger.warning("Kafka broker %s is away, trying again", self.config.bootstrap_servers)
+
+
+def open_client(client: Any, settings: Dict[str, Any]) -> Any:
+    """A client with these settings. Raises ConfigError that names the one it refuses."""
+    try:
+        return client(settings)
+    except KafkaException as error:
+        raise ConfigError(f"kafka: {error.args[0].str()}") from None
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"kafka: {error}") from None
+
+
+def list_partitions(client: Any, connection: Connection, topic: str) -> int:
+    """Partitions of ``topic``; 0 where it does not exist. All topics are listed: some brokers create one asked for."""
+    try:
+        metadata = client.list_topics(timeout=connection.config.broker_timeout)
+    except KafkaException as error:
+        client.poll(0)
+        raise connection.failed(error.args[0]) from None
+    connection.answered()
+    found = metadata.topics.get(topic)
+    return 0 if found is None else len(found.partitions)
