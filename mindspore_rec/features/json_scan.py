@@ -10,7 +10,7 @@ from numba import njit
 from mindspore_rec.features.batch import Float32, Float64, Int64, UInt8, UInt32
 from mindspore_rec.features.hashing import hash_span, hash_word
 from mindspore_rec.features.number_scan import scan_number
-from mindspore_rec.features.numeric import scale
+from mindspore_rec.features.numeric import scale_quickly
 from mindspore_rec.features.utf8_scan import is_utf8
 from mindspore_rec.features.words import HIGHS, Whole, first_bytes, load_word, trailing_zeros, zero_bytes
 
@@ -24,7 +24,7 @@ _NULL = np.uint64(int.from_bytes(b"null", "little"))
 _NAN = np.uint64(int.from_bytes(b"NaN", "little"))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _skip_space(buffer: UInt8, position: Whole) -> Whole:
     byte = buffer[position]
     while byte in (_SPACE, _TAB, _NEWLINE, _RETURN):
@@ -33,7 +33,7 @@ def _skip_space(buffer: UInt8, position: Whole) -> Whole:
     return position
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _missing_size(word: np.uint64) -> int:
     """4 for ``null``, 3 for ``NaN``, else 0."""
     if first_bytes(word, 4) == _NULL:
@@ -43,7 +43,7 @@ def _missing_size(word: np.uint64) -> int:
     return 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _plain_size(word: np.uint64) -> Whole:
     """Bytes before the first quote, backslash or control character, 8 if there is none."""
     controls = (word - _CONTROLS) & ~word & HIGHS
@@ -63,8 +63,10 @@ def _string_end(buffer: UInt8, start: Whole, end: Whole) -> Whole:
     return position if position < end and buffer[position] == _QUOTE else np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
-def _parse_number(buffer: UInt8, position: Whole, kind: int, low: float, high: float) -> Tuple[bool, np.float32, Whole]:
+@njit(cache=True, nogil=True, forceinline=True)
+def _parse_number(
+    buffer: UInt8, position: Whole, kind: int, low: float, high: float, small: Float32
+) -> Tuple[bool, np.float32, Whole]:
     """Whether a number value is plain, its weight, and the position after it. A string may hold the number."""
     quoted = buffer[position] == _QUOTE
     if quoted:
@@ -78,10 +80,10 @@ def _parse_number(buffer: UInt8, position: Whole, kind: int, low: float, high: f
     plain, value, stop = scan_number(buffer, position, not quoted)
     if not plain or (quoted and buffer[stop] != _QUOTE):
         return False, np.float32(0.0), stop
-    return True, scale(value, kind, low, high), stop + np.int64(quoted)
+    return True, scale_quickly(value, kind, low, high, small), stop + np.int64(quoted)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _parse_category(buffer: UInt8, position: Whole, end: Whole, seed: np.uint32) -> Tuple[bool, np.uint64, Whole]:
     """Whether a category value is plain, its hash, and the position after it."""
     if buffer[position] == _QUOTE:
@@ -96,14 +98,14 @@ def _parse_category(buffer: UInt8, position: Whole, end: Whole, seed: np.uint32)
     return missing > 0, hash_word(np.uint64(0), np.int64(0), seed), position + missing
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _next_value(buffer: UInt8, position: Whole, separator: int) -> Whole:
     """Position of the value after the separator, -1 where there is another character."""
     position = _skip_space(buffer, position)
     return _skip_space(buffer, position + 1) if buffer[position] == separator else np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def parse_json(
     buffer: UInt8,
     start: Whole,
@@ -112,6 +114,7 @@ def parse_json(
     kind: int,
     low: Float64,
     high: Float64,
+    small: Float32,
     ids: Int64,
     weights: Float32,
     labels: Float32,
@@ -138,7 +141,7 @@ def parse_json(
         position = _next_value(buffer, position, _COMMA)
         if position < 0:
             return False
-        plain, weight, position = _parse_number(buffer, position, kind, low[field], high[field])
+        plain, weight, position = _parse_number(buffer, position, kind, low[field], high[field], small)
         if not plain:
             return False
         weights[row, field] = weight

@@ -38,7 +38,7 @@ def _parse_rows(
     magnitudes, signs = np.empty(dense_dim, np.int64), np.empty(dense_dim, np.int64)
     for r in range(len(starts)):
         if as_json:
-            plain = parse_json(buffer, starts[r], ends[r], seeds, kind, low, high, ids, weights, labels, r)
+            plain = parse_json(buffer, starts[r], ends[r], seeds, kind, low, high, small, ids, weights, labels, r)
         else:
             plain = parse_line(
                 buffer,
@@ -72,11 +72,11 @@ class NumbaEngine(ReferenceEngine):
         check_format(format)
         buffer, offsets = join_values(messages)
         if format == "json":
-            starts, ends = offsets[:-1], offsets[1:]
-            rows = self._allocate([1] * len(messages))
+            starts, ends, count = offsets[:-1], offsets[1:], len(messages)
+            message, row, counts = np.arange(count, dtype=np.int32), np.zeros(count, np.int32), np.ones(count, np.int32)
         else:
             starts, ends, message, row, counts = split_lines(buffer, offsets)
-            rows = self._empty(message, row, counts)
+        rows = self._empty(message, row, counts)
         encoding, scaling, table = self._encoding, self._encoding.scaling, self._encoding.table
         _parse_rows(
             format == "json",

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from mindspore_rec.features.batch import Int64, UInt8
-from mindspore_rec.features.words import Whole, load_word
+from mindspore_rec.features.words import HIGHS, Whole, load_word, trailing_zeros
 
 _PLUS, _MINUS, _POINT, _ZERO, _NINE = ord("+"), ord("-"), ord("."), ord("0"), ord("9")
 _SMALL_E, _LARGE_E = ord("e"), ord("E")
@@ -28,7 +28,10 @@ _HIGH_HALVES = np.uint64(0xF0F0F0F0F0F0F0F0)
 _PAIRS = np.uint64(0x000000FF000000FF)
 _HUNDREDS = np.uint64(0x000F424000000064)  # 100 and 1000000 << 32
 _THOUSANDS = np.uint64(0x0000271000000001)  # 1 and 10000 << 32
+_LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
+_TO_HIGH_BIT = np.uint64(0x7676767676767676)  # carries 10 and above into the high bit
 _TEN = np.uint64(10)
+_THREE = np.uint64(3)
 _FOUR, _EIGHT, _SIXTEEN, _THIRTY_TWO = np.uint64(4), np.uint64(8), np.uint64(16), np.uint64(32)
 
 
@@ -77,6 +80,14 @@ def read_integers(buffer: UInt8, stops: Int64, magnitudes: Int64, signs: Int64) 
 
 
 @njit(cache=True, nogil=True)
+def _digits_ahead(word: np.uint64) -> Whole:
+    """Digits at the start of the word, 0 to 8."""
+    rest = word ^ _ZEROS  # 0 to 9 in the place of a digit
+    others = (((rest & _LOW_BITS) + _TO_HIGH_BIT) | rest) & HIGHS
+    return np.int64(trailing_zeros(others) >> _THREE)
+
+
+@njit(cache=True, nogil=True)
 def _is_digit(byte: Whole) -> bool:
     return _ZERO <= byte <= _NINE
 
@@ -110,6 +121,14 @@ def scan_number(buffer: UInt8, start: Whole, strict: bool) -> Tuple[bool, float,
     if negative or (buffer[position] == _PLUS and not strict):
         position += 1
     first = position
+    word = load_word(buffer, first)
+    count = _digits_ahead(word)
+    behind = buffer[first + count]
+    if 0 < count < 8 and behind not in (_POINT, _SMALL_E, _LARGE_E):
+        if strict and count > 1 and buffer[first] == _ZERO:
+            return False, 0.0, position
+        integer = float(_short_integer(word, count)[1])
+        return True, -integer if negative else integer, first + count
     digits = np.int64(0)
     while _is_digit(buffer[position]) and position - first <= _MAX_DIGITS:
         digits = digits * 10 + np.int64(buffer[position] - _ZERO)
