@@ -126,14 +126,14 @@ def _adam(store, rows, grads, begin, end, rate, b1, b2, eps):  # type: ignore[no
     dim = grads.shape[1]
     one = np.float32(1.0)
     for k in range(begin, end):
-        row = store[rows[k]]
+        row, grad = store[rows[k]], grads[k]
+        weights, first, second = row[:dim], row[dim : 2 * dim], row[2 * dim : 3 * dim]
         for d in range(dim):
-            g = grads[k, d]
-            m = b1 * row[dim + d] + (one - b1) * g
-            v = b2 * row[2 * dim + d] + (one - b2) * g * g
-            row[dim + d] = m
-            row[2 * dim + d] = v
-            row[d] -= rate * m / (np.sqrt(v) + eps)
+            m = b1 * first[d] + (one - b1) * grad[d]
+            v = b2 * second[d] + (one - b2) * grad[d] * grad[d]
+            first[d] = m
+            second[d] = v
+            weights[d] -= rate * m / (np.sqrt(v) + eps)
 
 
 @njit(cache=True, nogil=True)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Callable
 
-SERIAL_BELOW = 8192  # handing over costs about 0.05 ms, what a kernel needs for some thousand rows
+SERIAL_BELOW = 100_000  # values; handing over costs about 0.05 ms, what a kernel needs for so many
 
 
 @cache
@@ -20,9 +20,9 @@ def host_threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def over_ranges(kernel: Callable[[int, int], object], count: int, threads: int) -> None:
-    """Call `kernel(begin, end)` for `threads` equal, disjoint ranges that cover [0, count)."""
-    if threads <= 1 or count < SERIAL_BELOW:
+def over_ranges(kernel: Callable[[int, int], object], count: int, width: int, threads: int) -> None:
+    """Call `kernel(begin, end)` for `threads` equal, disjoint ranges that cover [0, count), of `width` values each."""
+    if threads <= 1 or count * width < SERIAL_BELOW:
         kernel(0, count)
         return
     edges = [count * k // threads for k in range(threads + 1)]

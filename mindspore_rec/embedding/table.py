@@ -139,14 +139,14 @@ class HashTable:
         def kernel(begin: int, end: int) -> None:
             _sum(flat, distinct.starts, distinct.positions, sums, usable, begin, end, factor)
 
-        over_ranges(kernel, distinct.ids.size, self._threads)
+        over_ranges(kernel, distinct.ids.size, self.dim, self._threads)
         return sums, bool(usable.all())
 
     def apply(self, batch: Prepared, sums: np.ndarray) -> None:
         """Update the rows of the batch's distinct ids with their summed gradients, float32[u, dim]."""
         self.step += 1
         kernel = self.optimizer.kernel(self._store, batch.rows, sums, self.step)
-        over_ranges(kernel, sums.shape[0], self._threads)
+        over_ranges(kernel, sums.shape[0], self._width, self._threads)
 
     def state(self) -> Dict[str, np.ndarray]:
         """The whole state, without copying: ids int64[r], rows float32[r, width], step int64[1]."""
@@ -178,7 +178,9 @@ class HashTable:
     def _gather(self, rows: np.ndarray, inverse: np.ndarray, out: Optional[np.ndarray]) -> np.ndarray:
         target = np.empty((inverse.size, self.dim), dtype=np.float32) if out is None else out
         store = self._store
-        over_ranges(lambda begin, end: _gather(store, rows, inverse, target, begin, end), inverse.size, self._threads)
+        over_ranges(
+            lambda begin, end: _gather(store, rows, inverse, target, begin, end), inverse.size, self.dim, self._threads
+        )
         return target
 
 

@@ -29,12 +29,12 @@ from tests.stream.memory_source import MemorySource, messages_of
 BAD_EVERY = 11
 
 
-@pytest.fixture()
+@pytest.fixture
 def port() -> int:
     return free_ports(4)
 
 
-@pytest.fixture()
+@pytest.fixture
 def dead_letters(tmp_path: Path) -> Path:
     return tmp_path / "rejects.jsonl"
 
