@@ -136,7 +136,7 @@ def parse_json(
     if quoted and not (buffer[position] == _QUOTE and buffer[position - 2] == _QUOTE):  # one character: "0" or "1"
         return False
     position += quoted
-    labels[row, 0] = np.float32(value)
+    labels[row, 0] = 1.0 if value == 1.0 else 0.0  # not -0.0
     for field in range(len(low)):
         position = _next_value(buffer, position, _COMMA)
         if position < 0:

@@ -1,7 +1,7 @@
 """What the two ends of a channel say to each other besides data: the bodies of START and STARTED, and refusals."""
 
 from datetime import datetime, timezone
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,6 +35,7 @@ class Start(Body):
         rule: where the other partitions begin: ``earliest``, ``latest`` or an ISO time.
         credits: frames a partition may have in flight.
         held: frames, of these, that the receiver already has.
+        ended: partitions whose end the receiver has heard; nothing more is wanted of them.
     """
 
     namespace: str = Field(max_length=1000)
@@ -47,6 +48,7 @@ class Start(Body):
     rule: str = Field("earliest", max_length=100)
     credits: int = Field(ge=1, le=1_000_000)
     held: Dict[int, int] = Field(default_factory=dict)
+    ended: List[int] = Field(default_factory=list)
 
 
 class Lane(Body):

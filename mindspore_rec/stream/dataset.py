@@ -9,9 +9,11 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import Callable, Deque, Iterator, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, Iterator, Optional, Sequence, Tuple
 
 from mindspore.dataset import GeneratorDataset
+from mindspore.dataset.engine.iterators import DictIterator, TupleIterator
+from mindspore.dataset.engine.iterators import Iterator as MindDataIterator
 
 from mindspore_rec.stream.batches import StreamBatches
 from mindspore_rec.stream.channel import ChannelError, DataReceiver
@@ -76,6 +78,27 @@ class StreamingDataset(GeneratorDataset):
         self.dataset_size = sys.maxsize
         self.batch_size = batch_size
 
+    def __deepcopy__(self, memo: Dict[int, Any]) -> StreamingDataset:
+        """What MindData makes for each of its iterators."""
+        copied: StreamingDataset = super().__deepcopy__(memo)
+        if isinstance(copied.source, _Feed):
+            copied.source = _Pass(copied.source)
+        return copied
+
+    def create_tuple_iterator(self, *args: Any, **options: Any) -> MindDataIterator:
+        """As in every dataset; the iterator may be dropped at any time."""
+        iterator = super().create_tuple_iterator(*args, **options)
+        if type(iterator) is TupleIterator:
+            iterator.__class__ = _CancellingTupleIterator
+        return iterator
+
+    def create_dict_iterator(self, *args: Any, **options: Any) -> MindDataIterator:
+        """As in every dataset; the iterator may be dropped at any time."""
+        iterator = super().create_dict_iterator(*args, **options)
+        if type(iterator) is DictIterator:
+            iterator.__class__ = _CancellingDictIterator
+        return iterator
+
     @property
     def spec_digest(self) -> Optional[str]:
         """Digest of the feature spec the rows were made with; None until the consumers have answered."""
@@ -129,7 +152,7 @@ class StreamingDataset(GeneratorDataset):
 
 
 class _Feed:
-    """What MindData iterates, possibly several times: each time from the first batch not asked about."""
+    """The batches on their way to MindData, and the infos the training loop has not asked for."""
 
     def __init__(self, batches: StreamBatches) -> None:
         self.batches = batches
@@ -137,28 +160,24 @@ class _Feed:
         self._unread: Deque[Batch] = deque()
         self._read = 0
         self._forgotten = False
-        self._newest = 0
+        self._latest: Optional[_Pass] = None
         self._lock = threading.Lock()
         self._fetching = threading.Lock()
         _feeds.add(self)
 
     def __iter__(self) -> Iterator[Tuple[Array, ...]]:
-        with self._lock:
-            self._newest += 1
-            mine, number = self._newest, self._read
-        while (batch := self._batch(number, lambda: mine != self._newest)) is not None:
-            number += 1
-            yield batch.columns
+        return iter(_Pass(self))
 
-    def next_info(self) -> BatchInfo:
+    def begin(self, new: _Pass) -> int:
+        """Number of the first batch for a new pass, which ends the one before."""
         with self._lock:
-            if not self._unread or self._forgotten:
-                reason = "more than MAX_UNREAD batches were not asked about" if self._forgotten else "no batch since"
-                raise RuntimeError(f"next_info: {reason}; call it once for each batch received")
-            self._read += 1
-            return self._unread.popleft().info
+            if self._latest is not None:
+                self._latest.cancelled = True
+            self._latest = new
+            return self._read
 
-    def _batch(self, number: int, cancelled: Callable[[], bool]) -> Optional[Batch]:
+    def batch(self, number: int, cancelled: Callable[[], bool]) -> Optional[Batch]:
+        """Batch ``number``, counted from 0 over all passes; None at the end or once cancelled."""
         with self._fetching:
             with self._lock:
                 if not self._forgotten and number < self._read + len(self._unread):
@@ -172,6 +191,14 @@ class _Feed:
                 self._remember(batch)
             return batch
 
+    def next_info(self) -> BatchInfo:
+        with self._lock:
+            if not self._unread or self._forgotten:
+                reason = "more than MAX_UNREAD batches were not asked about" if self._forgotten else "no batch since"
+                raise RuntimeError(f"next_info: {reason}; call it once for each batch received")
+            self._read += 1
+            return self._unread.popleft().info
+
     def _remember(self, batch: Batch) -> None:
         with self._lock:
             if not self._forgotten:
@@ -180,6 +207,40 @@ class _Feed:
                 self._forgotten = True
                 self._unread.clear()
                 _log.info("nobody asks for batch infos: they are kept no longer")
+
+
+class _Pass:
+    """One iteration of a feed, from the first batch not asked about."""
+
+    def __init__(self, feed: _Feed) -> None:
+        self.feed = feed
+        self.cancelled = False
+
+    def __iter__(self) -> Iterator[Tuple[Array, ...]]:
+        number = self.feed.begin(self)
+        while not self.cancelled:
+            batch = self.feed.batch(number, lambda: self.cancelled)
+            if batch is None:
+                return
+            number += 1
+            yield batch.columns
+
+
+class _CancellingIterator(MindDataIterator):
+    """Ends its pass before MindData waits for the thread that runs it: that one may be waiting for rows."""
+
+    def stop(self) -> None:
+        if hasattr(self, "dataset"):
+            self.dataset.source.cancelled = True
+        super().stop()
+
+
+class _CancellingTupleIterator(_CancellingIterator, TupleIterator):
+    pass
+
+
+class _CancellingDictIterator(_CancellingIterator, DictIterator):
+    pass
 
 
 _feeds: weakref.WeakSet[_Feed] = weakref.WeakSet()

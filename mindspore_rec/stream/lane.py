@@ -30,6 +30,7 @@ class PartitionLane:
         self.cutter = FrameCutter(partition, begin, window_size)
         self.waiting_since = 0.0
         self.paused = False
+        self.ended = False
 
     @property
     def fetched(self) -> bool:

@@ -132,6 +132,7 @@ class DataReceiver:
         self._frontier: Dict[int, RowPosition] = {}
         self._held: Dict[int, int] = {}
         self._high: Dict[int, int] = {}
+        self._finished: Set[int] = set()
         self._ready: Deque[Union[Frame, _Object]] = deque()
         self._stream: Optional[Stream] = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -161,9 +162,7 @@ class DataReceiver:
     @property
     def ended(self) -> Set[int]:
         """Partitions of which ``poll`` has returned the last frame."""
-        if self._ready:
-            return set()
-        return {lane for link in self._links if link.ended and link.started for lane in link.started.lanes}
+        return set() if self._ready else set(self._finished)
 
     @property
     def high(self) -> Mapping[int, int]:
@@ -244,7 +243,7 @@ class DataReceiver:
     def _wait(self, timeout: float) -> None:
         """Serve the connections until something is ready, an end is heard or the time is up."""
         deadline = time.monotonic() + timeout
-        ended = sum(link.ended for link in self._links)
+        ended = self._ends_heard()
         while True:
             for link in self._links:
                 self._attend(link)
@@ -254,8 +253,11 @@ class DataReceiver:
             for link in self._links:
                 if link.socket in events:
                     self._receive(link)
-            if ready or (self._ready and self._stream) or sum(link.ended for link in self._links) > ended or left == 0:
+            if ready or (self._ready and self._stream) or self._ends_heard() > ended or left == 0:
                 return
+
+    def _ends_heard(self) -> int:
+        return len(self._finished) + sum(link.ended for link in self._links)
 
     def _attend(self, link: _Link) -> None:
         """Start or ping a sender where that is due."""
@@ -282,6 +284,7 @@ class DataReceiver:
             rule=self._rule,
             credits=self._max_queue_size,
             held=self._held,
+            ended=sorted(self._finished),
             **self._channel,
         )
         link.epoch = secrets.randbits(64) or 1
@@ -321,7 +324,7 @@ class DataReceiver:
             _log.info("the consumer at %s was restarted: continuing where it stopped", link.name)
             link.sent_start = False
         elif wire.kind == Kind.END:
-            link.ended = True
+            self._end(link, wire.body.get("lane"))
         elif wire.kind == Kind.ERROR:
             raise ChannelError(str(wire.body.get("text"))[:1000])
 
@@ -369,6 +372,16 @@ class DataReceiver:
         self._frontier[lane] = frame.positions.next
         self._high[lane] = frame.positions.high
         self._ready.append(frame)
+
+    def _end(self, link: _Link, lane: Any) -> None:
+        lanes = [] if link.started is None else list(link.started.lanes)
+        if lane is None:
+            link.ended = True
+            self._finished.update(lanes)
+        elif lane in lanes:
+            self._finished.add(lane)
+        else:
+            raise FrameError(f"END of lane {str(lane)[:100]}")
 
     def _count(self, link: _Link, lane: int) -> None:
         if link.started is None or lane not in link.started.lanes or self._held[lane] >= self._max_queue_size:

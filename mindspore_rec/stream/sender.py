@@ -119,9 +119,9 @@ class DataSender:
         """Frames of a partition that ``send`` takes without waiting."""
         return self._sockets.credits(shard_id, partition)
 
-    def end(self, shard_id: int) -> None:
-        """Tell a receiver that nothing follows."""
-        self._sockets.end(shard_id)
+    def end(self, shard_id: int, partition: Optional[int] = None) -> None:
+        """Tell a receiver that nothing follows for a partition, or at all."""
+        self._sockets.end(shard_id, partition)
 
     def close(self, linger: float = 5.0) -> None:
         """Send what is queued, wait for it up to ``linger`` seconds, and close."""

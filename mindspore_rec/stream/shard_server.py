@@ -173,7 +173,6 @@ class ShardServer:
 
     def _lane(self, partition: int, shard: int, start: Start) -> PartitionLane:
         low, high = self._source.watermarks(partition)
-        end = self._ends.setdefault(partition, high) if self._config.until_end else None
         moment = start_time(start.rule)
         if partition in start.positions:
             begin = RowPosition(*start.positions[partition])
@@ -181,6 +180,9 @@ class ShardServer:
             begin = RowPosition(self._source.offset_at_time(partition, moment), 0)
         else:
             begin = RowPosition(low if start.rule == "earliest" else high, 0)
+        end = self._ends.setdefault(partition, high) if self._config.until_end else None
+        if partition in start.ended:  # before this consumer was started, when the topic may have been shorter
+            end = begin.offset
         return PartitionLane(partition, shard, begin, high, end, self._config.window_size)
 
     def _drop_lanes(self, shard: int) -> None:
@@ -279,11 +281,15 @@ class ShardServer:
         self.rows_rejected += rejected
 
     def _end_shards(self) -> None:
+        """Tell the trainers which partitions, and then that all of them, are at their end."""
         if not self._config.until_end:
             return
+        for lane in self._lanes.values():
+            if not lane.ended and lane.fetched and not lane.cutter.rows:
+                self._sender.end(lane.shard, lane.partition)
+                lane.ended = True
         for shard, ended in self._ended.items():
-            lanes = [lane for lane in self._lanes.values() if lane.shard == shard]
-            if not ended and all(lane.fetched and not lane.cutter.rows for lane in lanes):
+            if not ended and all(lane.ended for lane in self._lanes.values() if lane.shard == shard):
                 self._sender.end(shard)
                 self._ended[shard] = True
 

@@ -134,9 +134,9 @@ class ShardSockets:
         """Tell the receiver of a shard why it cannot be served."""
         self._post(self._shards[shard_id], Kind.ERROR, {"text": text})
 
-    def end(self, shard_id: int) -> None:
-        """Tell the receiver that nothing follows."""
-        self._post(self._shards[shard_id], Kind.END, {})
+    def end(self, shard_id: int, lane: Optional[int] = None) -> None:
+        """Tell the receiver that nothing follows for a lane, or at all."""
+        self._post(self._shards[shard_id], Kind.END, {} if lane is None else {"lane": lane})
 
     def credits(self, shard_id: int, lane: int) -> int:
         """Frames that may be sent to a lane now; 0 where its receiver is not there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pickle
@@ -24,7 +25,16 @@ from mindspore_rec.features.engine import make_engine, make_spec
 from mindspore_rec.features.numba_engine import NumbaEngine
 from mindspore_rec.features.pandas_engine import PandasEngine
 from mindspore_rec.features.reference import FORMATS, ReferenceEngine, split_rows
-from tests.features.rows import dictionaries, json_of, json_rows, line_of, line_rows, plain_fields
+from tests.features.rows import (
+    BAD_NUMBERS,
+    ODD_NUMBERS,
+    dictionaries,
+    json_of,
+    json_rows,
+    line_of,
+    line_rows,
+    plain_fields,
+)
 
 ENGINES = [NumbaEngine, PandasEngine]
 RULES = ["hash", "dict", "dict-log1p"]
@@ -139,11 +149,39 @@ def test_any_bytes(engine: Any, encodings: Any, messages: list[bytes], form: str
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_way_to_cut_a_good_message_in_two(engine: Any, form: str, encodings: Any) -> None:
-    rng = random.Random(2)
-    row = plain_fields(rng, DENSE, SLOTS)
+    row = ["1", "12", "", "-3", "68fd1e64", "", "fifteen letters", "a"]
     message = json_of(row, DENSE) if form == "json" else line_of(row)
     cuts = [part for i in range(len(message) + 1) for part in (message[:i], message[i:])]
-    assert_same(engine(encodings[DENSE]).transform(cuts, form), ReferenceEngine(encodings[DENSE]).transform(cuts, form))
+    features = engine(encodings[DENSE]).transform(cuts, form)
+    assert_same(features, ReferenceEngine(encodings[DENSE]).transform(cuts, form))
+    assert 2 <= len(features) < len(cuts) / 4
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_odd_numbers_in_every_column(engine: Any, encodings: Any) -> None:
+    for column, text in itertools.product(range(1 + DENSE), ODD_NUMBERS + BAD_NUMBERS):
+        row = ["1", "2", "", "-3", "a", "", "b", "c"]
+        row[column] = text
+        texts = json.dumps(row).encode()
+        bare = texts.replace(json.dumps(text).encode(), text.encode())
+        for message, form in ((line_of(row), "tsv"), (texts, "json"), (bare, "json")):
+            expected = ReferenceEngine(encodings[DENSE]).transform([message], form)
+            assert_same(engine(encodings[DENSE]).transform([message], form), expected)
+
+
+ODD_VALUES = [b'"\x01"', b'"\x1f2345678901"', b'"\\n"', b'"12345678\\"', b'"\\"a"', b'"\x7f"', b'"a']
+ODD_VALUES += [b"nul", b"Nan", b"nullx", b"-"]
+ODD_ENDS = [b"]", b"] ", b"]x", b"],", b"]]", b"\x00", b"\xc3", b""]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_odd_values_and_ends_of_json(engine: Any, encodings: Any) -> None:
+    for value, end in itertools.product(ODD_VALUES, ODD_ENDS):
+        for last in (b'"a",' + value, value + b',"a"', b'"a","b"'):
+            start = b"[1,2,3,4,null,NaN,"
+            messages = [start + last + end, b'"]', start]
+            expected = ReferenceEngine(encodings[DENSE]).transform(messages, "json")
+            assert_same(engine(encodings[DENSE]).transform(messages, "json"), expected)
 
 
 def test_the_fast_parsers_take_usual_rows(encodings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

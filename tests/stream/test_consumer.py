@@ -41,7 +41,7 @@ def dead_letters(tmp_path: Path) -> Path:
 
 def configuration(port: int, dead_letters: Path, **keys: Any) -> ConsumerConfig:
     base = {"topic": "clicks", "dense_dim": 1, "slot_dim": 1, "window_size": 20, "dead_letter_file": str(dead_letters)}
-    return ConsumerConfig(**{**base, "port": port, **keys})
+    return ConsumerConfig(**{"port": port, **base, **keys})
 
 
 def logs(rows: int = 500, partitions: int = 2, form: str = "block", block_rows: int = 7) -> Dict[int, List[Message]]:
@@ -115,7 +115,8 @@ def test_a_bounded_stream_arrives_whole_and_ends(port: int, dead_letters: Path, 
         assert consumer.error is None
     rows = sources(found)
     assert sorted(rows) == good(0, 1000)
-    assert rows[:40] == good(0, 22)[:20] + good(500, 523)[:20]  # a window of each in turn
+    turns = [row for first in range(0, 500, 20) for p in (0, 500) for row in good(p + first, p + first + 20)]
+    assert rows == turns  # a window of each in turn
     assert [row for row in rows if row < 500] == good(0, 500)
     labels = np.concatenate([batch.columns[2][:, 0] for batch in found])
     assert labels.tolist() == [row % 2 for row in rows]
@@ -197,6 +198,30 @@ def test_a_slow_trainer_stops_the_fetching(port: int, dead_letters: Path) -> Non
     assert len(frames) == 8
 
 
+def test_a_partition_at_its_end_is_not_waited_for(port: int, dead_letters: Path) -> None:
+    """Else the long one would wait for credits and the trainer for the short one."""
+    config = configuration(port, dead_letters, until_end=True)
+    long, short = messages_of(0, range(1, 2000), "block", 7), messages_of(1, range(5001, 5003), "block", 7)
+    with running(config, MemorySource({0: long, 1: short})):
+        batches = batches_of(config, max_queue_size=2)
+        assert len(sources(list(batches))) == 2001
+        batches.close()
+
+
+def test_a_bounded_partition_stays_ended_when_the_topic_grows(port: int, dead_letters: Path) -> None:
+    config = configuration(port, dead_letters, until_end=True)
+    long, short = messages_of(0, range(1, 4000), "block", 7), messages_of(1, range(5001, 5003), "tsv", 1)
+    source = MemorySource({0: long, 1: short})
+    batches = batches_of(config, max_queue_size=2)
+    with running(config, source):
+        found = [batches.next_batch() for _ in range(3)]
+    source.append(Message(1, 2, 0, {}, b"1\t5\tlate"))
+    with running(config, source):
+        rows = sources([batch for batch in found if batch] + list(batches))
+        batches.close()
+    assert sorted(rows) == [*range(1, 4000), 5001, 5002]
+
+
 def test_each_start_seeks_anew(port: int, dead_letters: Path) -> None:
     config = configuration(port, dead_letters)
     with running(config, MemorySource(logs())):
@@ -260,7 +285,7 @@ class TestRefusals:
         with pytest.raises(ConfigError, match="consumer_index: 2, expected less than num_consumers, 2"):
             Consumer(configuration(port, dead_letters, consumer_index=2, num_consumers=2))
         for keys, match in (
-            ({"port": 65000, "num_shards": 4000}, "port"),
+            ({"consumer_index": 999, "num_consumers": 1000, "num_shards": 4000}, "port"),
             ({"address": "no such host"}, "address"),
             ({"numeric_transform": "minmax"}, "numeric_transform"),
             ({"dead_letter_file": str(dead_letters / "a" / "b")}, "dead_letter_file"),
