@@ -71,7 +71,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             raise UserError(str(error)) from None
     summary = _summary(programs, config.seed)
     summary["seconds"] = round(time.monotonic() - started, 1)
-    _say("done: AUC {auc_first_window} at first, {auc_last_window} at last, {auc_oracle} at most".format(**summary))
+    aucs = [_round(summary[key], 4) for key in ("auc_first_window", "auc_last_window", "auc_oracle")]
+    _say("done: AUC {} in the first window, {} in the last; the hidden model itself gets {}".format(*aucs))
     sys.stdout.write(json.dumps(summary) + "\n")
     return 0
 
@@ -164,10 +165,14 @@ def _summary(programs: Programs, seed: int) -> Dict[str, Any]:
     rows = trained["last_window_source_rows"]
     return {
         **{key: produced[key] for key in PRODUCED},
-        **{key: trained[key] for key in TRAINED},
-        "auc_oracle": round(oracle_auc(seed, *rows), 6) if rows else None,
+        **{key: _round(trained[key], 6) for key in TRAINED},
+        "auc_oracle": _round(oracle_auc(seed, *rows), 6) if rows else None,
         "checkpoint": trained["checkpoint"],
     }
+
+
+def _round(figure: Any, digits: int) -> Any:
+    return round(figure, digits) if isinstance(figure, float) else figure
 
 
 def _relay(line: str) -> None:

@@ -24,7 +24,7 @@ class FeatureEngine(Protocol):
     def spec(self) -> FeatureSpec:
         """What decides ids and weights."""
 
-    def transform(self, messages: Sequence[bytes], format: str, /) -> Features:
+    def transform(self, messages: Sequence[bytes], format: str) -> Features:
         """Rows of the messages as arrays.
 
         Args:

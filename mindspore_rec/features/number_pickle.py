@@ -1,7 +1,7 @@
 """Read a pickle that may hold dictionaries of strings and numbers and nothing else.
 
-Unpickling runs whatever the file names. Here a name is looked up in a list of four, which stand for functions of this
-file, so no code of another module is ever called.
+Unpickling runs whatever the file names. Here a name is looked up in a list of four, which gives objects of this file:
+no code of another module is ever called.
 """
 
 from __future__ import annotations
@@ -21,45 +21,64 @@ _NUMBER_DTYPES = frozenset(["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2"
 
 
 class _NumberType:
-    """Stands for numpy.dtype: one of the plain number types, of either byte order."""
+    """What stands for a numpy dtype in a file: one of the plain number types, of either byte order."""
 
-    def __init__(self, name: str, align: bool = False, copy: bool = True) -> None:
+    __slots__ = ("_byte_order", "_name")
+
+    def __init__(self, name: str) -> None:
         if name not in _NUMBER_DTYPES:
             raise pickle.UnpicklingError(f"numpy dtype {name!r}")
-        self.name = name
-        self.byte_order = "<"
+        self._name = name
+        self._byte_order = "<"
 
     def __setstate__(self, state: Any) -> None:
         byte_order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
         if byte_order not in ("<", ">", "|", "="):
             raise pickle.UnpicklingError("state of a numpy dtype")
-        self.byte_order = "<" if byte_order in ("|", "=") else byte_order
+        self._byte_order = ">" if byte_order == ">" else "<"
 
-
-class _NumberScalar:
-    """Stands for the function numpy pickles its scalars by: gives a Python int or float."""
-
-    def __new__(cls, number_type: Any, data: Any) -> Any:
-        if not isinstance(number_type, _NumberType) or not isinstance(data, bytes):
-            raise pickle.UnpicklingError("arguments of a numpy scalar")
-        dtype = np.dtype(number_type.byte_order + number_type.name)
+    def number(self, data: bytes) -> Number:
+        """The number of this type that the bytes are."""
+        dtype = np.dtype(self._byte_order + self._name)
         if len(data) != dtype.itemsize:
             raise pickle.UnpicklingError("size of a numpy scalar")
-        return np.frombuffer(data, dtype)[0].item()
+        number: Number = np.frombuffer(data, dtype)[0].item()
+        return number
 
 
-def _latin1_bytes(text: Any, encoding: Any) -> bytes:
-    """Stands for codecs.encode, by which pickle protocols 0 to 2 write bytes."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("arguments of codecs.encode")
-    return text.encode("latin1")
+# The stand-ins are objects without attributes, not functions or classes: a pickle can set attributes of what it names.
+class _Dtype:
+    __slots__ = ()
+
+    def __call__(self, name: str, align: bool = False, copy: bool = True) -> _NumberType:
+        return _NumberType(name)
+
+
+class _Scalar:
+    __slots__ = ()
+
+    def __call__(self, number_type: Any, data: Any) -> Number:
+        if not isinstance(number_type, _NumberType) or not isinstance(data, bytes):
+            raise pickle.UnpicklingError("arguments of a numpy scalar")
+        return number_type.number(data)
+
+
+class _Encode:
+    """codecs.encode, by which pickle protocols 0 to 2 write bytes."""
+
+    __slots__ = ()
+
+    def __call__(self, text: Any, encoding: Any) -> bytes:
+        if not isinstance(text, str) or encoding != "latin1":
+            raise pickle.UnpicklingError("arguments of codecs.encode")
+        return text.encode("latin1")
 
 
 _ALLOWED = {
-    ("numpy", "dtype"): _NumberType,
-    ("numpy.core.multiarray", "scalar"): _NumberScalar,
-    ("numpy._core.multiarray", "scalar"): _NumberScalar,
-    ("_codecs", "encode"): _latin1_bytes,
+    ("numpy", "dtype"): _Dtype(),
+    ("numpy.core.multiarray", "scalar"): _Scalar(),
+    ("numpy._core.multiarray", "scalar"): _Scalar(),
+    ("_codecs", "encode"): _Encode(),
 }
 
 

@@ -87,8 +87,6 @@ class RecModel(Model):
             TrainingDivergedError: too many batches in a row were not finite.
         """
         _check_arguments(dataset_sink_mode, sink_size)
-        if dataset_sink_mode and ms.get_context("device_target") == "CPU":
-            logger.info("dataset_sink_mode: the CPU has no device queue, batches are fed directly")
         step = self._online_step(train_dataset)
         cb_params = self._online_parameters(train_dataset, callbacks, step)
         context = RunContext(cb_params)
@@ -101,6 +99,8 @@ class RecModel(Model):
         check_stamps(self._lookups)
         try:
             with StopSignals(stop), _CallbackManager(cb_params.list_callback) as callback:
+                if dataset_sink_mode and ms.get_context("device_target") == "CPU":
+                    logger.info("dataset_sink_mode: the CPU has no device queue, batches are fed directly")
                 callback.on_train_begin(context)
                 callback.on_train_epoch_begin(context)
                 step.set_train(True)

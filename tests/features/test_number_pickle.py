@@ -96,6 +96,16 @@ def test_object_dtype_is_refused(tmp_path: Path) -> None:
         load(tmp_path, Fake())
 
 
+@pytest.mark.parametrize("named", ["numpy\ndtype", "numpy.core.multiarray\nscalar", "_codecs\nencode"])
+@pytest.mark.parametrize("attribute", [b"__call__", b"__doc__", b"_name", b"x"])
+def test_a_pickle_cannot_change_what_it_names(tmp_path: Path, named: str, attribute: bytes) -> None:
+    state = b"(N}(X" + len(attribute).to_bytes(4, "little") + attribute + b"K\x01ut"
+    data = b"\x80\x04c" + named.encode() + b"\n" + state + b"b0}."
+    with pytest.raises(FeatureConfigError, match=r"^map_dict: "):
+        load_number_dict("map_dict", write(tmp_path, data), 100)
+    assert load(tmp_path, {"a": np.float32(2)}, 2) == {"a": 2.0}
+
+
 def test_missing_large_and_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(FeatureConfigError, match=r"^min_dict: .*absent\.pkl, no such file"):
         load_number_dict("min_dict", str(tmp_path / "absent.pkl"), 100)
