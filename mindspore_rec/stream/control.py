@@ -114,6 +114,30 @@ def read_started(body: Dict[str, Any]) -> Started:
         raise FrameError(f"STARTED: {_first(error)}") from None
 
 
+def check_same_stream(name: str, known: Started, answer: Started) -> None:
+    """Raise ChannelError where a sender's answer does not fit what is known of the stream."""
+    if answer.topic != known.topic:
+        raise ChannelError(f"topic: the consumer at {name} reads {answer.topic!r}, expected {known.topic!r}")
+    if answer.spec_digest != known.spec_digest:
+        raise ChannelError(
+            f"features: the consumer at {name} has feature spec {answer.spec_digest}, expected {known.spec_digest}; "
+            "ids of two specs do not mix"
+        )
+    if answer.window_size != known.window_size:
+        raise ChannelError(
+            f"window_size: the consumer at {name} has {answer.window_size}, expected {known.window_size}"
+        )
+
+
+def check_same_partitions(name: str, known: Started, answer: Started) -> None:
+    """Raise ChannelError where a sender that was restarted serves other partitions than before."""
+    if known.lanes.keys() != answer.lanes.keys():
+        raise ChannelError(
+            f"partitions: the consumer at {name} now serves {sorted(answer.lanes)} of topic {answer.topic}, "
+            f"before {sorted(known.lanes)}; restart this program to read them all"
+        )
+
+
 def _first(error: ValidationError) -> str:
     entry = error.errors(include_input=False)[0]
     return f"{'.'.join(str(part) for part in entry['loc'])}: {entry['msg']}"

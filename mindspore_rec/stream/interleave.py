@@ -12,13 +12,13 @@ short once it is that old. Nothing is lost or doubled then either, but the cuts 
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass
-from typing import Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from mindspore_rec.stream.frame import Array, Frame, FrameError, Int64s, RowPositions, expand
+from mindspore_rec.stream.frame import Array, Frame, FrameError, Int64s, expand
+from mindspore_rec.stream.frame_queue import FrameQueue
 from mindspore_rec.stream.position import RowPosition, StreamPosition
 
 UNKNOWN_TIME = -1
@@ -53,61 +53,6 @@ class Batch(NamedTuple):
     info: BatchInfo
 
 
-class _Lane:
-    """One partition: frames that came, how far they are passed, and rejects that wait for a row to pass with."""
-
-    def __init__(self, place: RowPosition) -> None:
-        self.place = place
-        self.frames: Deque[Tuple[Frame, RowPositions]] = deque()
-        self.passed = 0  # rows of the first frame, rejects included
-        self.taken = 0  # kept rows of the first frame
-        self.rejects = 0
-        self.after_rejects = place
-        self.finished = False
-        self.high = 0
-        self.released = 0
-
-    @property
-    def has_rows(self) -> bool:
-        return bool(self.frames) and self.taken < self.frames[0][1].kept.shape[0]
-
-    @property
-    def exhausted(self) -> bool:
-        return self.finished and not self.frames
-
-    def gather_rejects(self, limit: int) -> None:
-        """Take note of rejects up to the next kept row, at most ``limit`` of them, and drop frames used up."""
-        while self.frames and not self.has_rows:
-            rows = self.frames[0][1]
-            total = rows.offset.shape[0]
-            count = min(total - self.passed, limit - self.rejects)
-            if count > 0:
-                self.rejects += count
-                self.passed += count
-                self.after_rejects = rows.after(self.passed - 1)
-            if self.passed < total:
-                return
-            self.frames.popleft()
-            self.passed = self.taken = 0
-            self.released += 1
-
-    def advance(self, passed: int, taken: int) -> int:
-        """Pass the first frame's rows up to ``passed``, of them ``taken`` kept; returns the rejects passed."""
-        rejects = self.rejects + passed - self.passed - taken
-        self.rejects = 0
-        self.passed = passed
-        self.taken += taken
-        self.place = self.frames[0][1].after(passed - 1)
-        return rejects
-
-    def drop_rejects(self) -> int:
-        """Pass the rejects that wait; returns how many."""
-        rejects, self.rejects = self.rejects, 0
-        if rejects:
-            self.place = self.after_rejects
-        return rejects
-
-
 class Interleave:
     """Merges frames of several partitions into batches.
 
@@ -140,7 +85,7 @@ class Interleave:
             )
         self._topic = position.topic
         self._order = sorted(position.next)
-        self._lanes = {partition: _Lane(RowPosition(*position.next[partition])) for partition in self._order}
+        self._lanes = {partition: FrameQueue(RowPosition(*position.next[partition])) for partition in self._order}
         self._window_size = window_size
         self._batch_size = batch_size
         self._max_wait = max_wait
@@ -224,7 +169,7 @@ class Interleave:
         """Rejects passed after the last batch and the position after them, as an info of no rows."""
         return self._info(0)
 
-    def _lane_in_turn(self) -> Optional[_Lane]:
+    def _lane_in_turn(self) -> Optional[FrameQueue]:
         """The lane whose rows come next; None where it has none yet, or no rows follow at all."""
         partition, skipped = self._turn, 0
         while skipped < len(self._order):
@@ -250,11 +195,11 @@ class Interleave:
         self._ended = all(lane.exhausted for lane in self._lanes.values())
         return None
 
-    def _passes(self, lane: _Lane) -> bool:
+    def _passes(self, lane: FrameQueue) -> bool:
         """Whether rejects need not wait for the row after them."""
         return self._max_wait > 0 and not lane.has_rows
 
-    def _take_rows(self, lane: _Lane) -> None:
+    def _take_rows(self, lane: FrameQueue) -> None:
         """Copy rows of the lane's first frame into the batch, as far as batch, window and ``max_rows`` allow."""
         frame, rows = lane.frames[0]
         first = lane.taken

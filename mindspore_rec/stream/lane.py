@@ -30,12 +30,24 @@ class PartitionLane:
         self.cutter = FrameCutter(partition, begin, window_size)
         self.waiting_since = 0.0
         self.paused = False
+        self.full = False
         self.ended = False
 
     @property
     def fetched(self) -> bool:
         """Whether every message up to the end was fetched."""
         return self.end is not None and self.next.offset >= self.end
+
+    def has_room(self, limit: int) -> bool:
+        """Whether messages may be fetched: once ``limit`` rows wait, not before half of them were sent.
+
+        A client that resumes a partition fetches anew, so it is not to pause and resume at every window.
+        """
+        if self.cutter.rows >= limit:
+            self.full = True
+        elif self.cutter.rows <= limit // 2:
+            self.full = False
+        return not self.full and not self.fetched
 
     @property
     def lag(self) -> int:

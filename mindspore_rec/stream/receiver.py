@@ -12,33 +12,28 @@ import secrets
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Deque, Dict, List, Mapping, Optional, Set, Tuple, Union
+from functools import partial
+from typing import Any, Deque, Dict, List, Mapping, Optional, Set, Union
 
 import zmq
 
-from mindspore_rec.stream.control import PING_SECONDS, ChannelError, Start, Started, read_started
-from mindspore_rec.stream.frame import (
-    MAX_PART_BYTES,
-    MAX_PARTS,
-    Frame,
-    FrameError,
-    Kind,
-    Part,
-    Wire,
-    decode,
-    decode_frame,
-    encode,
+from mindspore_rec.stream.control import (
+    ChannelError,
+    Start,
+    Started,
+    check_same_partitions,
+    check_same_stream,
+    read_started,
 )
+from mindspore_rec.stream.frame import Frame, FrameError, Kind, Wire, decode_frame
 from mindspore_rec.stream.objects import join
 from mindspore_rec.stream.position import RowPosition
+from mindspore_rec.stream.sender_link import SenderLink
 from mindspore_rec.stream.shard_sockets import resolve
 
 _log = logging.getLogger(__name__)
 _TICK = 0.1
 """Longest wait for a message before the connections are looked after, in seconds."""
-_REMIND_SECONDS = 30.0
-_MAX_UNSENT = 1000
-"""Control messages that queue up for a sender that is not there."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +59,6 @@ class Stream:
 class _Object:
     lane: int
     content: Any
-
-
-@dataclass
-class _Link:
-    """The connection to one sender."""
-
-    socket: zmq.Socket[bytes]
-    name: str
-    epoch: int = 0
-    started: Optional[Started] = None
-    ended: bool = False
-    sent_start: bool = False
-    heard: float = 0.0
-    pinged: float = 0.0
-    reminded: float = 0.0
 
 
 class DataReceiver:
@@ -139,20 +119,9 @@ class DataReceiver:
         self._poller = zmq.Poller()
         host = resolve(address)
         ports = [port + index * self._num_shards + shard_id for index in range(num_consumers)]
-        self._links = [self._connect(host, number) for number in ports]
-
-    def _connect(self, host: str, port: int) -> _Link:
-        socket = self._context.socket(zmq.DEALER)
-        socket.set(zmq.IPV6, int(host.startswith("[")))
-        socket.set(zmq.SNDHWM, _MAX_UNSENT)
-        socket.set(zmq.RCVHWM, 0)
-        socket.set(zmq.MAXMSGSIZE, MAX_PART_BYTES)
-        socket.set(zmq.RECONNECT_IVL, 100)
-        socket.set(zmq.HEARTBEAT_IVL, 5000)  # notices a host that is gone
-        socket.set(zmq.HEARTBEAT_TIMEOUT, 15000)
-        socket.connect(f"tcp://{host}:{port}")
-        self._poller.register(socket, zmq.POLLIN)
-        return _Link(socket, f"{host}:{port}", reminded=time.monotonic())
+        self._links = [SenderLink(self._context, host, number) for number in ports]
+        for link in self._links:
+            self._poller.register(link.socket, zmq.POLLIN)
 
     @property
     def stream(self) -> Optional[Stream]:
@@ -206,7 +175,7 @@ class DataReceiver:
         for link in self._links:
             if link.started is not None and partition in link.started.lanes and not link.ended:
                 # Where it cannot be sent, the sender is away: the next START counts what is held anew.
-                link.sent_start &= self._send(link, Kind.CREDIT, {"lane": partition, "n": count})
+                link.sent_start &= link.send(Kind.CREDIT, {"lane": partition, "n": count})
 
     def recv(self, timeout: Optional[float] = None) -> Any:
         """The shard's part of the next object; of the pipeline's frames, the tuple of columns.
@@ -237,7 +206,7 @@ class DataReceiver:
         """Tell the senders to stop and close; the message has ``linger`` seconds to leave."""
         for link in self._links:
             if link.sent_start and not link.socket.closed:
-                self._send(link, Kind.STOP, {})
+                link.send(Kind.STOP, {})
         self._context.destroy(linger=int(linger * 1000))
 
     def _wait(self, timeout: float) -> None:
@@ -245,8 +214,8 @@ class DataReceiver:
         deadline = time.monotonic() + timeout
         ended = self._ends_heard()
         while True:
-            for link in self._links:
-                self._attend(link)
+            for index, link in enumerate(self._links):
+                link.attend(partial(self._start_of, index))
             ready = self._ready and self._stream
             left = 0.0 if ready else max(0.0, deadline - time.monotonic())
             events = dict(self._poller.poll(math.ceil(min(left, _TICK) * 1000)))
@@ -259,23 +228,10 @@ class DataReceiver:
     def _ends_heard(self) -> int:
         return len(self._finished) + sum(link.ended for link in self._links)
 
-    def _attend(self, link: _Link) -> None:
-        """Start or ping a sender where that is due."""
-        now = time.monotonic()
-        if link.ended:
-            return
-        if not link.sent_start:
-            self._start_link(link, now)
-        elif now - max(link.heard, link.pinged) > PING_SECONDS:
-            link.pinged = now
-            self._send(link, Kind.PING, {})
-        if link.started is None and now - link.reminded > _REMIND_SECONDS:
-            link.reminded = now
-            _log.info("waiting for the consumer at %s", link.name)
-
-    def _start_link(self, link: _Link, now: float) -> None:
-        index, count = self._links.index(link), len(self._links)
-        start = Start(
+    def _start_of(self, index: int) -> Start:
+        """What a sender is asked for: its partitions, from the first row that was not received."""
+        count = len(self._links)
+        return Start(
             shard=self._shard_id,
             num_shards=self._num_shards,
             receiver=self._number,
@@ -287,32 +243,15 @@ class DataReceiver:
             ended=sorted(self._finished),
             **self._channel,
         )
-        link.epoch = secrets.randbits(64) or 1
-        link.sent_start = self._send(link, Kind.START, start.model_dump(mode="json"))
-        link.pinged = now
 
-    def _send(self, link: _Link, kind: Kind, body: Mapping[str, Any]) -> bool:
+    def _receive(self, link: SenderLink) -> None:
         try:
-            link.socket.send_multipart(encode(kind, link.epoch, body), zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
+            for wire in link.receive():
+                self._handle(link, wire)
+        except FrameError as error:
+            raise ChannelError(f"{link.name} sent a damaged message: {error}") from None
 
-    def _receive(self, link: _Link) -> None:
-        while True:
-            try:
-                parts = _recv_parts(link.socket)
-            except zmq.Again:
-                return
-            try:
-                wire = decode(parts)
-                if wire.epoch == link.epoch:
-                    self._handle(link, wire)
-            except FrameError as error:
-                raise ChannelError(f"{link.name} sent a damaged message: {error}") from None
-
-    def _handle(self, link: _Link, wire: Wire) -> None:
-        link.heard = time.monotonic()
+    def _handle(self, link: SenderLink, wire: Wire) -> None:
         if wire.kind == Kind.STARTED:
             self._started(link, read_started(wire.body))
         elif wire.kind == Kind.DATA:
@@ -328,7 +267,7 @@ class DataReceiver:
         elif wire.kind == Kind.ERROR:
             raise ChannelError(str(wire.body.get("text"))[:1000])
 
-    def _started(self, link: _Link, answer: Started) -> None:
+    def _started(self, link: SenderLink, answer: Started) -> None:
         if answer.num_consumers != len(self._links):
             raise ChannelError(
                 f"num_consumers: the consumer at {link.name} has {answer.num_consumers}, "
@@ -337,12 +276,9 @@ class DataReceiver:
         for other in self._links:
             known = other.started
             if known is not None:
-                _compare(link.name, known, answer)
-        if link.started is not None and link.started.lanes.keys() != answer.lanes.keys():
-            raise ChannelError(
-                f"partitions: the consumer at {link.name} now serves {sorted(answer.lanes)} of topic {answer.topic}, "
-                f"before {sorted(link.started.lanes)}; restart this program to read them all"
-            )
+                check_same_stream(link.name, known, answer)
+        if link.started is not None:
+            check_same_partitions(link.name, link.started, answer)
         for lane, stated in answer.lanes.items():
             begin = RowPosition(*stated.begin)
             if self._frontier.setdefault(lane, begin) != begin:
@@ -361,7 +297,7 @@ class DataReceiver:
         begin = {lane: self._begin[lane] for lane in lanes}
         return Stream(answer.topic, begin, answer.window_size, answer.spec_digest, answer.spec_json)
 
-    def _data(self, link: _Link, frame: Frame) -> None:
+    def _data(self, link: SenderLink, frame: Frame) -> None:
         lane = frame.positions.partition
         self._count(link, lane)
         if frame.positions.begin != self._frontier[lane]:
@@ -373,7 +309,7 @@ class DataReceiver:
         self._high[lane] = frame.positions.high
         self._ready.append(frame)
 
-    def _end(self, link: _Link, lane: Any) -> None:
+    def _end(self, link: SenderLink, lane: Any) -> None:
         lanes = [] if link.started is None else list(link.started.lanes)
         if lane is None:
             link.ended = True
@@ -383,36 +319,7 @@ class DataReceiver:
         else:
             raise FrameError(f"END of lane {str(lane)[:100]}")
 
-    def _count(self, link: _Link, lane: int) -> None:
+    def _count(self, link: SenderLink, lane: int) -> None:
         if link.started is None or lane not in link.started.lanes or self._held[lane] >= self._max_queue_size:
             raise ChannelError(f"{link.name} sent a frame of partition {lane} that was not asked for")
         self._held[lane] += 1
-
-
-def _compare(name: str, known: Started, answer: Started) -> None:
-    """Raise ChannelError where a sender's answer does not fit what is known of the stream."""
-    if answer.topic != known.topic:
-        raise ChannelError(f"topic: the consumer at {name} reads {answer.topic!r}, expected {known.topic!r}")
-    if answer.spec_digest != known.spec_digest:
-        raise ChannelError(
-            f"features: the consumer at {name} has feature spec {answer.spec_digest}, expected {known.spec_digest}; "
-            "ids of two specs do not mix"
-        )
-    if answer.window_size != known.window_size:
-        raise ChannelError(
-            f"window_size: the consumer at {name} has {answer.window_size}, expected {known.window_size}"
-        )
-
-
-def _recv_parts(socket: zmq.Socket[bytes]) -> List[Part]:
-    """One message without copying its arrays; parts beyond the limit are not kept."""
-    parts: List[Part] = []
-    frames: Tuple[zmq.Frame, ...] = ()
-    more = True
-    while more:
-        frame = socket.recv(zmq.NOBLOCK if not frames else 0, copy=False)
-        frames = (frame,)
-        more = bool(frame.more)
-        if len(parts) <= MAX_PARTS:
-            parts.append(frame.buffer)
-    return parts

@@ -28,6 +28,8 @@ LINGER_SECONDS = 0.05
 POLL_ROWS = 8192
 """About as many rows are fetched in one go."""
 MAX_POLL_MESSAGES = 4096
+WAITING_ROWS = 32768
+"""About as many rows wait for credits, over all partitions, before nothing more is fetched."""
 HIGH_SECONDS = 1.0
 """Pause between two questions for the end of a partition, one partition at a time; for lag displays."""
 BROKER_AWAY_SECONDS = 10.0
@@ -115,8 +117,7 @@ class ShardServer:
         return self._config.until_end and all(self._finished.get(s, False) for s in range(self._config.num_shards))
 
     def _serve_requests(self) -> None:
-        idle = not any(self._open(lane) for lane in self._lanes.values())
-        for request in self._sender.poll(POLL_SECONDS if idle else 0.0):
+        for request in self._sender.poll(0.0 if self._with_room() else POLL_SECONDS):
             shard = request.shard_id
             if isinstance(request, StartRequest):
                 self._wanted[shard] = request.start
@@ -194,25 +195,27 @@ class ShardServer:
         for lane in self._lanes.values():
             lane.paused = False
 
-    def _open(self, lane: PartitionLane) -> bool:
-        """Whether messages of a lane may be fetched."""
-        room = self._sender.credits(lane.shard, lane.partition) * self._config.window_size
-        return not lane.fetched and lane.cutter.rows < room
+    def _with_room(self) -> List[PartitionLane]:
+        """The lanes that may fetch messages."""
+        limit = max(2 * self._config.window_size, WAITING_ROWS // max(1, len(self._lanes)))
+        return [lane for lane in self._lanes.values() if lane.has_room(limit)]
 
     def _fetch(self) -> None:
         """Poll the partitions that have room, and transform what came."""
-        lanes = list(self._lanes.values())
-        closing = [lane for lane in lanes if not lane.paused and not self._open(lane)]
-        opening = [lane for lane in lanes if lane.paused and self._open(lane)]
+        room = self._with_room()
+        if not room:
+            return  # nothing is polled, so nothing need be paused
+        open_partitions = {lane.partition for lane in room}
+        closing = [lane for p, lane in self._lanes.items() if not lane.paused and p not in open_partitions]
+        opening = [lane for lane in room if lane.paused]
         if closing:
             self._source.pause([lane.partition for lane in closing])
         if opening:
             self._source.resume([lane.partition for lane in opening])
         for lane in closing + opening:
             lane.paused = not lane.paused
-        if all(lane.paused for lane in lanes):
-            return
-        due = [lane.waiting_since + LINGER_SECONDS - time.monotonic() for lane in lanes if lane.cutter.rows]
+        now = time.monotonic()
+        due = [lane.waiting_since + LINGER_SECONDS - now for lane in self._lanes.values() if self._may_send(lane)]
         timeout = max(0.0, min([POLL_SECONDS, *due]))
         count = max(1, min(MAX_POLL_MESSAGES, int(POLL_ROWS / self._message_rows)))
         by_partition: Dict[int, List[Message]] = {}
@@ -262,7 +265,7 @@ class ShardServer:
 
     def _send(self, lane: PartitionLane) -> None:
         """Send full windows, and what there is once it has waited, as far as credits go."""
-        while lane.cutter.rows and self._sender.credits(lane.shard, lane.partition) > 0:
+        while self._may_send(lane):
             waited = time.monotonic() - lane.waiting_since >= LINGER_SECONDS
             if lane.cutter.rows < self._config.window_size and not waited and not lane.fetched:
                 return
@@ -270,6 +273,9 @@ class ShardServer:
             if frame is not None:
                 self._send_frame(lane, frame)
             lane.waiting_since = time.monotonic()
+
+    def _may_send(self, lane: PartitionLane) -> bool:
+        return lane.cutter.rows > 0 and self._sender.credits(lane.shard, lane.partition) > 0
 
     def _send_frame(self, lane: PartitionLane, frame: Frame) -> None:
         rejected = frame.positions.rejects.shape[0]

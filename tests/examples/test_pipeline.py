@@ -103,7 +103,7 @@ def test_stopping_and_starting_again_trains_each_row_once(programs):
 def test_a_waiting_trainer_stops_at_once_and_cleanly(programs):
     trainer = programs.trainer()
     trainer.wait_for("starting new")
-    trainer.wait_for("waiting|no device queue")
+    trainer.wait_for("no device queue")
     assert trainer.end(signal.SIGTERM, deadline=20) == 0
 
 

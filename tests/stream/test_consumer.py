@@ -17,10 +17,11 @@ import pytest
 
 from mindspore_rec.config import ConfigError, ConsumerConfig, UserError
 from mindspore_rec.stream.batches import StreamBatches
+from mindspore_rec.stream.brokers import Broker
 from mindspore_rec.stream.channel import ChannelError, DataReceiver
 from mindspore_rec.stream.consumer import Consumer
 from mindspore_rec.stream.interleave import Batch
-from mindspore_rec.stream.kafka import BrokerUnreachable, OffsetOutOfRange
+from mindspore_rec.stream.kafka import BrokerUnreachable, OffsetOutOfRange, create_topic, open_sink, open_source
 from mindspore_rec.stream.messages import Message
 from mindspore_rec.stream.position import RowPosition, StreamPosition
 from tests.stream.free_ports import free_ports
@@ -179,23 +180,33 @@ def test_the_start_rule_is_for_partitions_without_a_position(
 
 
 def test_a_slow_trainer_stops_the_fetching(port: int, dead_letters: Path) -> None:
+    """First of the partition it does not take from, then of all."""
     config = configuration(port, dead_letters)
-    source = MemorySource(logs(rows=60_000, partitions=1, block_rows=10))
+    source = MemorySource(logs(rows=60_000, block_rows=10))
     with running(config, source):
         receiver = DataReceiver("127.0.0.1", "default", 0, "criteo", port=port, max_queue_size=4)
-        frames = []
-        while len(frames) < 4:
-            frames += receiver.poll(0.1)
-        while not source.paused:
-            assert not receiver.poll(0.05)
-        polled = source.polled
-        assert not receiver.poll(0.5)
-        assert source.polled == polled < 3000
+        received = {0: 0, 1: 0}
+
+        def poll(credited: List[int]) -> None:
+            for frame in receiver.poll(0.05):
+                received[frame.positions.partition] += 1
+                if frame.positions.partition in credited:
+                    receiver.credit(frame.positions.partition)
+
+        while source.paused != {0} or received[1] < 200:
+            poll([1])
+        assert received[0] == 4
+        polled = -1
+        while polled < source.polled:
+            polled = source.polled
+            for _ in range(10):
+                poll([])
+        assert polled < 10_000
         receiver.credit(0, 4)
-        while len(frames) < 8:
-            frames += receiver.poll(0.1)
+        while received[0] < 8:
+            poll([])
+        assert received[0] == 8
         receiver.close()
-    assert len(frames) == 8
 
 
 def test_a_partition_at_its_end_is_not_waited_for(port: int, dead_letters: Path) -> None:
@@ -375,3 +386,41 @@ def test_a_signal_ends_the_consumer_with_status_0(port: int, dead_letters: Path,
     process.send_signal(number)
     assert process.wait(20) == 0
     batches.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("client", ["confluent", "kafka-python"])
+def test_a_topic_of_a_real_broker(port: int, broker: Broker, topic: str, client: str) -> None:
+    keys = {"topic": topic, "kafka_client": client, "bootstrap_servers": broker.bootstrap_servers}
+    config = configuration(port, Path(), **keys, dead_letter_file=None, until_end=True)
+    create_topic(config, topic, 2)
+    with contextlib.closing(open_sink(config)) as sink:
+        for messages in logs(rows=3000).values():
+            for message in messages:
+                sink.send(message.value, partition=message.partition, headers=message.headers)
+        sink.flush(30)
+    found: List[Batch] = []
+    position: Optional[StreamPosition] = None
+    for _ in range(3):  # consumer and trainer are new each time
+        stop = threading.Event()
+        consumer = threading.Thread(target=Consumer(config).run, args=(stop,))
+        consumer.start()
+        batches = batches_of(config, position=position, batch_size=500)
+        found += [batch for batch in (batches.next_batch() for _ in range(4)) if batch]
+        position = found[-1].info.position
+        stop.set()
+        consumer.join(30)
+        assert not consumer.is_alive()
+        batches.close()
+    rows = sources(found)
+    assert [row for row in rows if row < 3000] == good(0, 3000)
+    assert [row for row in rows if row >= 3000] == good(3000, 6000)
+    letters = open_source(config, f"{topic}.dlq")
+    letters.assign({0: letters.watermarks(0)[0]})
+    high = letters.watermarks(0)[1]
+    keys_found = set()
+    while len(keys_found) < 6000 - len(rows):
+        for letter in letters.poll(1000, 5.0):
+            assert letter.offset < high
+            keys_found.add((letter.headers["partition"], letter.headers["offset"], letter.headers["row"]))
+    letters.close()
