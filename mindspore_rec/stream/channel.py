@@ -5,8 +5,8 @@ docs/channel.md describes sockets, messages, credits and epochs on one page.
 
 from __future__ import annotations
 
-from mindspore_rec.stream.control import ChannelError, Lane, Start, Started
-from mindspore_rec.stream.receiver import DataReceiver, Stream
+from mindspore_rec.stream.control import ChannelError, Lane, Start, Started, Stream
+from mindspore_rec.stream.receiver import DataReceiver
 from mindspore_rec.stream.sender import DataSender
 from mindspore_rec.stream.shard_sockets import StartRequest, StopRequest
 

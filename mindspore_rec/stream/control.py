@@ -1,12 +1,14 @@
 """What the two ends of a channel say to each other besides data: the bodies of START and STARTED, and refusals."""
 
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mindspore_rec.config import ConfigError
 from mindspore_rec.stream.frame import FrameError
+from mindspore_rec.stream.position import RowPosition
 
 PING_SECONDS = 0.5
 """Silence after which a receiver pings, and the pause before it tries again to start."""
@@ -76,6 +78,25 @@ class Started(Body):
     spec_digest: str = Field("", max_length=1000)
     spec_json: str = ""
     num_consumers: int = Field(1, ge=1)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What the senders of a shard serve together.
+
+    Attributes:
+        topic: its topic.
+        begin: for each partition of the shard, ascending, its first row.
+        window_size: rows of each partition taken in turn.
+        spec_digest: digest of the feature spec; empty where there is none.
+        spec_json: the feature spec; empty where there is none.
+    """
+
+    topic: str
+    begin: Mapping[int, RowPosition]
+    window_size: int
+    spec_digest: str
+    spec_json: str
 
 
 def start_time(rule: str) -> Optional[int]:

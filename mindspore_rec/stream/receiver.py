@@ -21,6 +21,7 @@ from mindspore_rec.stream.control import (
     ChannelError,
     Start,
     Started,
+    Stream,
     check_same_partitions,
     check_same_stream,
     read_started,
@@ -34,25 +35,6 @@ from mindspore_rec.stream.shard_sockets import resolve
 _log = logging.getLogger(__name__)
 _TICK = 0.1
 """Longest wait for a message before the connections are looked after, in seconds."""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """What the senders of a shard serve together.
-
-    Attributes:
-        topic: its topic.
-        begin: for each partition of the shard, ascending, its first row.
-        window_size: rows of each partition taken in turn.
-        spec_digest: digest of the feature spec; empty where there is none.
-        spec_json: the feature spec; empty where there is none.
-    """
-
-    topic: str
-    begin: Mapping[int, RowPosition]
-    window_size: int
-    spec_digest: str
-    spec_json: str
 
 
 @dataclass(frozen=True)
