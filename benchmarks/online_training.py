@@ -72,7 +72,7 @@ def train_step(config: ModelConfig) -> TrainStep:
     return step
 
 
-def on_rows(step: TrainStep, rows: Rows, batch: int) -> Callable[[], None]:
+def on_rows(step: Callable[..., object], rows: Rows, batch: int) -> Callable[[], None]:
     """Return a call that trains the next batch of `rows`, from the start again at the end."""
     starts = iter(np.tile(np.arange(0, len(rows.labels) - batch + 1, batch), 1000))
 
@@ -154,8 +154,8 @@ def measure(arguments: argparse.Namespace) -> Dict[str, object]:
     contenders = {"step": step, **products(config)}
     torch_call = torch_step(config, int(dense_ids.max()) + 1)
     if torch_call is not None:
-        part = slice(0, config.batch_size)
-        contenders["pytorch"] = lambda: torch_call(dense_ids[part], rows.weights[part], rows.labels[part])
+        numbered = Rows(dense_ids, rows.weights, rows.labels, rows.oracle)
+        contenders["pytorch"] = on_rows(torch_call, numbered, config.batch_size)
     timings = interleave(contenders, arguments.rounds, "step, products, PyTorch")
     timings.update(interleave(reference_calls(config), arguments.rounds, "reference"))
     median = {name: statistics.median(times) for name, times in timings.items()}

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from mindspore_rec.embedding.hashing import mix64
+from mindspore_rec.embedding.memory import reserve
 
 MAX_LOAD = 0.7
 _EMPTY = np.uint64(0)
@@ -24,7 +25,7 @@ class IdIndex:
 
     def __init__(self, row_ids: np.ndarray, capacity: int = 1024) -> None:
         self._row_ids = row_ids
-        self._entries = np.zeros(_power_of_two(capacity), dtype=np.uint64)
+        self._entries = reserve(_power_of_two(capacity), 0, np.uint64)
         self.size = 0
 
     @property
@@ -54,7 +55,7 @@ class IdIndex:
         while self.size + more > MAX_LOAD * capacity:
             capacity *= 2
         if capacity != self.capacity:
-            entries = np.zeros(capacity, dtype=np.uint64)
+            entries = reserve(capacity, 0, np.uint64)
             _rehash(self._entries, entries)
             self._entries = entries
 

@@ -69,7 +69,7 @@ def _flatten(obj: Any) -> Flat:
         return {"kind": "tuple" if isinstance(obj, tuple) else "list"}, [_array(item) for item in obj]
     if isinstance(obj, dict):
         return {"kind": "dict", "names": _names(obj)}, [_array(item) for item in obj.values()]
-    if type(obj).__name__ == "DataFrame" and type(obj).__module__.startswith("pandas."):
+    if type(obj).__name__ == "DataFrame" and type(obj).__module__.split(".")[0] == "pandas":
         columns = [_array(obj.iloc[:, position].to_numpy()) for position in range(obj.shape[1])]
         return {"kind": "frame", "names": _names(obj.columns)}, [_array(obj.index.to_numpy()), *columns]
     raise ValueError(

@@ -10,6 +10,7 @@ from mindspore import Parameter, Tensor
 
 from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
+from mindspore_rec.embedding.ranges import in_parallel
 from mindspore_rec.embedding.table import Prepared
 from mindspore_rec.train.hoist import LookupCall
 
@@ -59,18 +60,21 @@ class BatchBlocks:
             create: give unknown ids a row (training); else they read as zeros.
         """
         shared: Dict[IdsKey, DistinctIds] = {}
-        prepared = []
         for table in self._tables:
             if table.key not in shared:
                 ids = [call.ids(inputs)[:rows].reshape(-1) for call in table.calls]
                 shared[table.key] = distinct_ids(ids[0] if len(ids) == 1 else np.concatenate(ids))
-            host = table.cell.table
-            batch = host.prepare(shared[table.key]) if create else host.find(shared[table.key])
+
+        def prepare(table: _TableBlocks) -> Prepared:
+            host, distinct = table.cell.table, shared[table.key]
+            return host.prepare(distinct) if create else host.find(distinct)
+
+        prepared = in_parallel(prepare, self._tables)
+        for table, batch in zip(self._tables, prepared):
             _read(table, batch, rows)
             for k, parameter in enumerate(table.ids):
                 call = table.calls[k]
                 parameter.set_data(Tensor(call.ids(inputs).reshape(self.capacity, *call.shape)))
-            prepared.append(batch)
         return prepared
 
     def sum_gradients(

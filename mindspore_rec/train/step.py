@@ -9,6 +9,7 @@ import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from mindspore_rec.train.blocks import BatchBlocks
+from mindspore_rec.train.graph_thread import GraphThread
 from mindspore_rec.train.hoist import LookupCall, lookup_cells, trace_lookups
 from mindspore_rec.train.losses import by_row
 
@@ -92,7 +93,7 @@ class HostStep(nn.Cell):
                 calls: List[LookupCall] = trace_lookups(self.network, inputs) if self.has_lookups else []
                 _hide(self, "_calls", calls)
             blocks = BatchBlocks(self._calls, capacity)
-            self._graphs[capacity] = (self.graph(blocks), blocks)
+            self._graphs[capacity] = (GraphThread(self.graph(blocks)), blocks)
         graph, blocks = self._graphs[capacity]
         blocks.attach()
         return graph, blocks
@@ -114,7 +115,7 @@ class TrainStep(HostStep):
         self.optimizer = optimizer
         _hide(self, "batch_size", 0)
         _hide(self, "result", None)
-        _hide(self, "_apply_dense", _ApplyDense(optimizer))
+        _hide(self, "_apply_dense", GraphThread(_ApplyDense(optimizer)))
         _hide(self, "_dense", list(optimizer.parameters))
 
     def expect_rows(self, batch_size: int) -> None:

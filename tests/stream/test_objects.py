@@ -55,8 +55,8 @@ def test_big_endian_numbers_are_turned() -> None:
         (np.float32(3), "float32"),
         (np.array(3), "ndarray with rows"),
         (np.array(["a", "b"]), "dtype"),
-        (pd.DataFrame({"a": ["x", "y"]}), "dtype object"),
-        (pd.DataFrame({"a": [1, 2]}, index=["x", "y"]), "dtype object"),
+        (pd.DataFrame({"a": ["x", "y"]}), "cannot send dtype"),
+        (pd.DataFrame({"a": [1, 2]}, index=["x", "y"]), "cannot send dtype"),
     ],
 )
 def test_what_cannot_be_split_is_refused(obj: Any, match: str) -> None:
