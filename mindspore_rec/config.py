@@ -7,7 +7,7 @@ from a YAML file, ``MSREC_<KEY>`` environment variables and ``--key value`` argu
 
 from typing import Any, Dict, Literal, Optional, Tuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 
 class UserError(Exception):
@@ -93,7 +93,7 @@ class ModelConfig(Section):
 
     num_fields: int = Field(39, ge=1, le=2000, description="fields in a row: dense_dim + slot_dim of the consumer")
     emb_dim: int = Field(16, ge=1, le=4096, description="embedding size of the deep part")
-    layers: Tuple[int, ...] = Field((1024, 512, 256, 128), min_length=1, description="hidden layer sizes")
+    layers: Tuple[PositiveInt, ...] = Field((1024, 512, 256, 128), min_length=1, description="hidden layer sizes")
     batch_size: int = Field(4096, ge=1, le=1000000, description="rows in a training batch")
     dense_learning_rate: float = Field(1e-3, gt=0, description="Adam learning rate of the deep layers")
     deep_optimizer: Literal["adam", "adagrad"] = Field("adam", description="sparse optimizer of the deep embeddings")

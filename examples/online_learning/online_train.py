@@ -9,6 +9,8 @@ The last line on stdout is a JSON summary.
 from __future__ import annotations
 
 import json
+import logging
+import signal
 from pathlib import Path
 from typing import Any, Dict
 
@@ -16,6 +18,7 @@ from mindspore_rec.cli.options import load, run_cli
 from mindspore_rec.config import TrainConfig
 from mindspore_rec.logs import quiet_mindspore, setup_logging
 
+logger = logging.getLogger(__name__)
 DEFAULT_CONFIG = Path(__file__).with_name("default_config.yaml")
 
 
@@ -97,7 +100,13 @@ def main() -> int:
     """Read the configuration, train, print the summary."""
     config = load(TrainConfig, "Train Wide&Deep on a stream that never ends.", default_config=DEFAULT_CONFIG)
     setup_logging()
-    print(json.dumps(train(config)), flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until training takes over both
+    try:
+        summary = train(config)
+    except KeyboardInterrupt:
+        logger.info("stopped before training began")
+        return 0
+    print(json.dumps(summary), flush=True)
     return 0
 
 

@@ -8,6 +8,7 @@ import reprlib
 from typing import Any, Dict, Iterable, List, Literal, Mapping, Optional, Tuple, Union, get_args, get_origin
 
 import yaml
+from pydantic import PositiveInt
 from pydantic.fields import FieldInfo
 
 PREFIX = "MSREC_"  # of the environment variable of a key
@@ -95,8 +96,8 @@ def _words(field: FieldInfo, bare: Any) -> str:
     if is_map(field):
         return "a map as YAML text, such as '{name: value}'"
     if is_list(field):
-        inner = get_args(bare)[0]
-        return f"a list of {'whole numbers' if inner is int else 'values'}, such as 8,4"
+        items = {int: "whole numbers", PositiveInt: "whole numbers >= 1"}.get(get_args(bare)[0], "values")
+        return f"a list of {items}, such as 8,4"
     if bare is str:
         return _text_words(field)
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(bare, str(bare))

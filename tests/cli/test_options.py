@@ -11,7 +11,7 @@ from typing import Dict, List, Optional
 
 import pytest
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
 from mindspore_rec.cli.options import dump, load, resolve, run_cli
 from mindspore_rec.config import (
@@ -34,6 +34,7 @@ class Probe(Section):
     name: str = Field("a", min_length=1, description="its name")
     file: Optional[str] = Field(None, description="a file")
     sizes: List[int] = Field([1], description="sizes")
+    layers: List[PositiveInt] = Field([1], description="layers")
     extra: Dict[str, int] = Field(default_factory=dict, description="more of it")
     api_token: str = Field("", description="secret")
 
@@ -113,6 +114,7 @@ BAD = [
     (["--name="], {}, "", ["name = ''", "not empty"]),
     ([], {}, "name: 12\n", ["name = 12", "text"]),
     (["--sizes", "1,x"], {}, "", ["sizes = ['1', 'x']", "list of whole numbers"]),
+    (["--layers", "4,0"], {}, "", ["layers = ['4', '0']", "list of whole numbers >= 1"]),
     (["--sizes", "[1"], {}, "", ["sizes = '[1'", "list of whole numbers"]),
     (["--extra", "{a: "], {}, "", ["extra = ***", "a map as YAML text"]),
     (["--extra", "a=1"], {}, "", ["extra = ***", "a map as YAML text"]),
@@ -212,7 +214,7 @@ def test_help_tells_type_and_default(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         load(TrainConfig, "", ["--help"], {})
     text = " ".join(capsys.readouterr().out.split())
-    assert "hidden layer sizes (a list of whole numbers, such as 8,4; default 1024,512,256,128)" in text
+    assert "hidden layer sizes (a list of whole numbers >= 1, such as 8,4; default 1024,512,256,128)" in text
     assert "(one of CPU, GPU; default CPU)" in text
     assert "FTRL beta (a number >= 0; default 1.0)" in text
 
