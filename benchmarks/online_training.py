@@ -109,10 +109,14 @@ def flops(config: ModelConfig) -> float:
 
 
 def interleave(calls: Dict[str, Callable[[], None]], rounds: int, label: str, settle: int = 2) -> Timings:
-    """Run each call once a round, in turn; the first rounds only warm up."""
+    """Time each call once a round, in turn, after a call that lets the threads of the one before it fall asleep.
+
+    The first rounds only warm up.
+    """
     timings: Timings = {name: [] for name in calls}
     for k in tqdm(range(rounds + settle), desc=label, leave=False):
         for name, call in calls.items():
+            call()
             begin = time.perf_counter()
             call()
             if k >= settle:
@@ -205,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=1_003_520, help="rows in the topic")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--pipelines", type=int, default=1, help="runs of the pipeline, each between two of the step")
+    parser.add_argument("--pipelines", type=int, default=3, help="runs of the pipeline, each between two of the step")
     default = "kafka" if BROKERS["kafka"].available() is None else "tansu"
     parser.add_argument("--broker", choices=sorted(BROKERS), default=default)
     print(json.dumps(measure(parser.parse_args())))
