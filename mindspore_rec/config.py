@@ -7,7 +7,7 @@ from a YAML file, ``MSREC_<KEY>`` environment variables and ``--key value`` argu
 
 from typing import Any, Dict, Literal, Optional, Tuple
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PositiveInt
 
 
 class UserError(Exception):
@@ -43,7 +43,8 @@ class KafkaConfig(Section):
 class FeatureConfig(Section):
     """How a raw row becomes ids and weights."""
 
-    max_dict: Optional[str] = Field(None, description="all_val_max_dict.pkl; with the two others: dictionary ids")
+    dictionary: Optional[str] = Field(None, description="dictionary.safetensors of process_data.py: dictionary ids")
+    max_dict: Optional[str] = Field(None, description="all_val_max_dict.pkl; with the two others: the same")
     min_dict: Optional[str] = Field(None, description="all_val_min_dict.pkl")
     map_dict: Optional[str] = Field(None, description="cat2id_dict.pkl")
     numeric_transform: Optional[Literal["minmax", "log1p"]] = Field(
@@ -53,6 +54,25 @@ class FeatureConfig(Section):
     dense_dim: int = Field(13, ge=0, le=1000, description="number fields in a row")
     slot_dim: int = Field(26, ge=1, le=1000, description="category fields in a row")
     engine: Literal["numba", "pandas"] = Field("numba", description="feature engine")
+
+
+class ProcessConfig(Section):
+    """Statistics, dictionaries and training files of a data set (datasets/criteo_1tb/process_data.py)."""
+
+    data_path: str = Field("data", min_length=1, description="folder of the data files, plain or .gz, and of results")
+    pattern: str = Field("day_*", min_length=1, description="names of the data files in it")
+    part_num: int = Field(8, ge=1, le=100000, description="training files, and test files, the rows are cut into")
+    dense_dim: int = Field(13, ge=0, le=1000, description="number fields in a row")
+    slot_dim: int = Field(26, ge=1, le=1000, description="category fields in a row")
+    threshold: int = Field(6, ge=1, description="values seen fewer times share the OOV id of their field")
+    test_size: float = Field(0.1, ge=0, le=1, description="share of rows that go to the test files")
+    seed: int = Field(1, ge=0, lt=2**64, description="which rows those are")
+    numeric_transform: Literal["minmax", "log1p"] = Field("minmax", description="scaling of numbers")
+    workers: int = Field(0, ge=0, le=1024, description="threads that count, processes that write; 0: one a core")
+    memory: ByteSize = Field(ByteSize(4 << 30), ge=256 << 20, description="to count in; more spills less to disk")
+    format: Literal["mindrecord", "parquet", "none"] = Field("mindrecord", description="of the training files")
+    block_rows: int = Field(1000, ge=1, le=1000000, description="rows in a sample of a MindRecord file")
+    max_bad: float = Field(0.01, ge=0, le=1, description="share of malformed rows above which it is an error")
 
 
 class ChannelConfig(Section):
@@ -76,7 +96,19 @@ class ProducerConfig(KafkaConfig):
     block_rows: int = Field(1000, ge=1, le=100000, description="rows in a block message")
     rate: float = Field(0.0, ge=0, description="rows a second; 0: as fast as the broker takes them")
     limit: int = Field(0, ge=0, description="stop before this source row; 0: at the end of the file, or never")
-    seed: int = Field(7, ge=0, description="seed of the synthetic stream")
+    seed: int = Field(7, ge=0, lt=2**64, description="seed of the synthetic stream")
+
+
+class SyntheticConfig(Section):
+    """Day files of the synthetic stream."""
+
+    output: str = Field("run/synthetic", min_length=1, description="folder of the files; begun again, work goes on")
+    days: int = Field(1, ge=1, le=10000, description="day files")
+    rows_per_day: int = Field(1000000, ge=1, le=1000000000, description="rows in a day file, some 245 bytes each")
+    seed: int = Field(7, ge=0, lt=2**64, description="seed of the synthetic stream")
+    drift: float = Field(0.0, ge=0, le=100, description="how often the hidden model is replaced, per million rows")
+    churn: float = Field(0.0, ge=0, le=100, description="share of long-tail ids that die and are replaced, likewise")
+    gzip: bool = Field(False, description="compress the day files to .tsv.gz")
 
 
 class ConsumerConfig(KafkaConfig, FeatureConfig, ChannelConfig):

@@ -8,7 +8,7 @@ import reprlib
 from typing import Any, Dict, Iterable, List, Literal, Mapping, Optional, Tuple, Union, get_args, get_origin
 
 import yaml
-from pydantic import PositiveInt
+from pydantic import ByteSize, PositiveInt
 from pydantic.fields import FieldInfo
 
 PREFIX = "MSREC_"  # of the environment variable of a key
@@ -100,6 +100,8 @@ def _words(field: FieldInfo, bare: Any) -> str:
         return f"a list of {items}, such as 8,4"
     if bare is str:
         return _text_words(field)
+    if bare is ByteSize:
+        return "a size such as 4GiB or 512MiB"
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(bare, str(bare))
 
 

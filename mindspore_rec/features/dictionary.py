@@ -87,7 +87,8 @@ def _load_bounds(key: str, path: str, dense_dim: int) -> Float64:
     return np.array(values, np.float64)
 
 
-def _check_bounds(low: Float64, high: Float64) -> None:
+def check_bounds(low: Float64, high: Float64) -> None:
+    """FeatureConfigError unless each field has finite bounds in order."""
     for i in range(len(low)):
         if not low[i] <= high[i]:
             raise FeatureConfigError(f"max_dict: I{i + 1} is {high[i]:g}, expected at least its min_dict, {low[i]:g}")
@@ -135,7 +136,8 @@ def dictionary_seeds(slot_dim: int) -> UInt32:
     return field_seeds(0, slot_dim)
 
 
-def _digest(parts: List[npt.NDArray[Any]], fields: Int32, hashes: UInt64, ids: Int64) -> str:
+def digest(parts: List[npt.NDArray[Any]], fields: Int32, hashes: UInt64, ids: Int64) -> str:
+    """32 hex digits of the content, whatever the order of its values."""
     order = np.lexsort((hashes, fields))
     content = hashlib.sha256()
     for array in (*parts, fields[order], hashes[order], ids[order]):
@@ -153,7 +155,7 @@ def load_dictionary(max_dict: str, min_dict: str, map_dict: str, dense_dim: int,
     """
     high = _load_bounds("max_dict", max_dict, dense_dim)
     low = _load_bounds("min_dict", min_dict, dense_dim)
-    _check_bounds(low, high)
+    check_bounds(low, high)
     by_name = load_number_dict("map_dict", map_dict, _MAX_IDS_BYTES)
     number_ids = _take_ids(map_dict, by_name, "I", dense_dim)
     oov = _take_ids(map_dict, by_name, "OOVC", slot_dim)
@@ -165,5 +167,5 @@ def load_dictionary(max_dict: str, min_dict: str, map_dict: str, dense_dim: int,
     if collision >= 0:
         name = names[collision]
         raise FeatureConfigError(f"map_dict: {map_dict}, entry {name!r:.80} has the hash of another; rename one")
-    digest = _digest([low, high, number_ids, oov], fields, hashes, ids)
-    return Dictionary(low, high, number_ids, table, len(names), digest)
+    whole = digest([low, high, number_ids, oov], fields, hashes, ids)
+    return Dictionary(low, high, number_ids, table, len(names), whole)

@@ -7,6 +7,7 @@ from typing import Optional, Protocol, Sequence, Tuple
 from mindspore_rec.config import FeatureConfig
 from mindspore_rec.features.batch import Features, Float32, Int64
 from mindspore_rec.features.dictionary import Dictionary, load_dictionary
+from mindspore_rec.features.dictionary_file import load_dictionary_file
 from mindspore_rec.features.encoding import make_encoding
 from mindspore_rec.features.errors import FeatureConfigError
 from mindspore_rec.features.numba_engine import NumbaEngine
@@ -62,6 +63,11 @@ def row_bytes(message: bytes, format: str, row: int) -> bytes:
 
 
 def _load_dictionary(config: FeatureConfig) -> Optional[Dictionary]:
+    if config.dictionary:
+        for key in ("max_dict", "min_dict", "map_dict"):
+            if getattr(config, key):
+                raise FeatureConfigError(f"{key}: {getattr(config, key)}, expected none beside dictionary")
+        return load_dictionary_file(config.dictionary, config.dense_dim, config.slot_dim)
     if config.max_dict and config.min_dict and config.map_dict:
         return load_dictionary(config.max_dict, config.min_dict, config.map_dict, config.dense_dim, config.slot_dim)
     for key in ("max_dict", "min_dict", "map_dict"):

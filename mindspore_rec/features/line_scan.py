@@ -80,7 +80,7 @@ def _without_return(buffer: UInt8, start: Whole, stop: Whole) -> Whole:
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _split_line(buffer: UInt8, start: Whole, end: Whole, stops: Int64) -> bool:
+def split_line(buffer: UInt8, start: Whole, end: Whole, stops: Int64) -> bool:
     """Fill the end of each field of a line; False if there are more or fewer fields than ``stops`` holds."""
     last = len(stops) - 1
     count = 0
@@ -194,7 +194,7 @@ def parse_line(
         labels: float32[n, 1], filled in.
         row: which row.
     """
-    if not _split_line(buffer, start, end, stops) or not is_utf8(buffer, start, end):
+    if not split_line(buffer, start, end, stops) or not is_utf8(buffer, start, end):
         return False
     if stops[0] != start + 1 or not (buffer[start] == _LABEL_0 or buffer[start] == _LABEL_1):
         return False

@@ -1,0 +1,158 @@
+"""The work of ``process_data.py``: statistics, dictionaries, training and test files of a data set, in that order.
+
+Under the data's folder: ``stats_dict`` (dictionaries, ``statistics.json``, ``bad_rows.jsonl``), ``mindrecord`` or
+``parquet`` (parts), ``.process_data`` (runs of pass one, removed at the end). Work that was cut off goes on where the
+last run or part ended; finished work over the same files is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+from tqdm import tqdm
+
+from mindspore_rec.config import FeatureConfig, ProcessConfig
+from mindspore_rec.data.build_dictionary import build_dictionary
+from mindspore_rec.data.convert import SETS, Conversion, convert
+from mindspore_rec.data.count_pass import CountPass
+from mindspore_rec.data.input_files import InputFile, find_files
+from mindspore_rec.features.dictionary_file import load_dictionary_file, write_dictionary_file
+from mindspore_rec.features.dictionary_pickles import write_pickles
+from mindspore_rec.features.spec import FeatureSpec
+
+logger = logging.getLogger(__name__)
+
+_MERGE_SHARE = 0.25  # of the memory
+
+
+def process(config: ProcessConfig) -> Dict[str, Any]:
+    """Do what is not done yet; a summary of the data set and of what lies where.
+
+    Raises:
+        UserError: the folder, a file or a row is not as it must be.
+    """
+    began = time.monotonic()
+    folder = Path(config.data_path).absolute()
+    files = find_files(folder, config.pattern)
+    for file in files:
+        if not file.size:
+            logger.warning("%s is empty", file.path)
+    dictionaries = folder / "stats_dict"
+    dictionaries.mkdir(exist_ok=True)
+    statistics = _known_statistics(config, files, dictionaries) or _collect(config, files, dictionaries)
+    summary = {
+        **{key: statistics[key] for key in ("rows", "bad_rows", "clicks", "distinct_values", "kept_values")},
+        "dictionaries": str(dictionaries),
+    }
+    if config.format != "none":
+        summary.update(_convert(config, files, statistics["file_rows"], dictionaries, folder / config.format))
+    shutil.rmtree(_work_folder(folder), ignore_errors=True)
+    return {**summary, "seconds": round(time.monotonic() - began, 1)}
+
+
+def _work_folder(folder: Path) -> Path:
+    return folder / ".process_data"
+
+
+def _workers(config: ProcessConfig) -> int:
+    return config.workers or len(os.sched_getaffinity(0))
+
+
+def _key(config: ProcessConfig, files: Sequence[InputFile]) -> List[Any]:
+    """What decides the statistics and dictionaries."""
+    return [config.dense_dim, config.slot_dim, config.threshold, [asdict(file) for file in files]]
+
+
+def _known_statistics(config: ProcessConfig, files: Sequence[InputFile], dictionaries: Path) -> Dict[str, Any]:
+    """Statistics of a finished pass one over the same files; empty where there are none."""
+    try:
+        statistics: Dict[str, Any] = json.loads((dictionaries / "statistics.json").read_text())
+        return statistics if statistics["key"] == _key(config, files) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _collect(config: ProcessConfig, files: Sequence[InputFile], dictionaries: Path) -> Dict[str, Any]:
+    spec = FeatureSpec(dense_dim=config.dense_dim, slot_dim=config.slot_dim)
+    (dictionaries / "statistics.json").unlink(missing_ok=True)
+    counting = CountPass(
+        _work_folder(dictionaries.parent),
+        files,
+        spec,
+        dictionaries / "bad_rows.jsonl",
+        memory=config.memory,
+        workers=_workers(config),
+        max_bad=config.max_bad,
+    )
+    began, fresh = time.monotonic(), 0
+    with tqdm(total=sum(file.size for file in files), desc="count", unit="B", unit_scale=True) as bar:
+
+        def on_progress(size: int, rows: int) -> None:
+            nonlocal fresh
+            fresh += rows
+            bar.set_postfix_str(f"{fresh / (time.monotonic() - began):,.0f} rows/s", refresh=False)
+            bar.update(size)
+
+        totals = counting.run(on_progress)
+    with tqdm(total=config.slot_dim, desc="merge", unit=" fields") as bar:
+        content, distinct = build_dictionary(
+            counting.runs,
+            totals,
+            config.slot_dim,
+            config.threshold,
+            memory=int(_MERGE_SHARE * config.memory),
+            workers=_workers(config),
+            on_field=bar.update,
+        )
+    about = {"rows": totals.rows - totals.bad_rows, "threshold": config.threshold}
+    write_dictionary_file(dictionaries / "dictionary.safetensors", content, about)
+    write_pickles(dictionaries, content)
+    statistics = {
+        "key": _key(config, files),
+        "rows": totals.rows,
+        "bad_rows": totals.bad_rows,
+        "clicks": totals.clicks,
+        "distinct_values": sum(distinct),
+        "kept_values": len(content.fields),
+        "distinct_values_of_field": distinct,
+        "missing_numbers": totals.missing,
+        "file_rows": totals.file_rows,
+    }
+    part = dictionaries / "statistics.json.part"
+    part.write_text(json.dumps(statistics, indent=1))
+    os.replace(part, dictionaries / "statistics.json")
+    return statistics
+
+
+def _convert(
+    config: ProcessConfig, files: Sequence[InputFile], file_rows: Sequence[int], dictionaries: Path, folder: Path
+) -> Dict[str, Any]:
+    dictionary = str(dictionaries / "dictionary.safetensors")
+    features = FeatureConfig(
+        dictionary=dictionary,
+        dense_dim=config.dense_dim,
+        slot_dim=config.slot_dim,
+        numeric_transform=config.numeric_transform,
+    )
+    work = Conversion(
+        tuple(files),
+        tuple(file_rows),
+        str(folder),
+        features,
+        config.part_num,
+        config.test_size,
+        config.seed,
+        config.format,
+        config.block_rows,
+        load_dictionary_file(dictionary, config.dense_dim, config.slot_dim).digest,
+    )
+    with tqdm(total=sum(file_rows), desc=config.format, unit=" rows", unit_scale=True) as bar:
+        rows = convert(work, _workers(config), bar.update)
+    return {**{f"{kind}_rows": rows[kind] for kind in SETS}, "files": str(folder)}
