@@ -40,38 +40,40 @@ class KafkaConfig(Section):
     broker_timeout: float = Field(10.0, gt=0, description="seconds to wait for the broker at start")
 
 
-class FeatureConfig(Section):
+class RowConfig(Section):
+    """Columns of a raw row and the scaling of its numbers."""
+
+    numeric_transform: Optional[Literal["minmax", "log1p"]] = Field(
+        None, description="scaling of numbers; default: minmax with dictionaries, log1p without"
+    )
+    dense_dim: int = Field(13, ge=0, le=1000, description="number fields in a row")
+    slot_dim: int = Field(26, ge=1, le=1000, description="category fields in a row")
+
+
+class FeatureConfig(RowConfig):
     """How a raw row becomes ids and weights."""
 
     dictionary: Optional[str] = Field(None, description="dictionary.safetensors of process_data.py: dictionary ids")
     max_dict: Optional[str] = Field(None, description="all_val_max_dict.pkl; with the two others: the same")
     min_dict: Optional[str] = Field(None, description="all_val_min_dict.pkl")
     map_dict: Optional[str] = Field(None, description="cat2id_dict.pkl")
-    numeric_transform: Optional[Literal["minmax", "log1p"]] = Field(
-        None, description="scaling of numbers; default: minmax with dictionaries, log1p without"
-    )
     hash_seed: int = Field(0, ge=0, lt=2**32, description="seed of the id hash")
-    dense_dim: int = Field(13, ge=0, le=1000, description="number fields in a row")
-    slot_dim: int = Field(26, ge=1, le=1000, description="category fields in a row")
     engine: Literal["numba", "pandas"] = Field("numba", description="feature engine")
 
 
-class ProcessConfig(Section):
+class ProcessConfig(RowConfig):
     """Statistics, dictionaries and training files of a data set (datasets/criteo_1tb/process_data.py)."""
 
     data_path: str = Field("data", min_length=1, description="folder of the data files, plain or .gz, and of results")
     pattern: str = Field("day_*", min_length=1, description="names of the data files in it")
     part_num: int = Field(8, ge=1, le=100000, description="training files, and test files, the rows are cut into")
-    dense_dim: int = Field(13, ge=0, le=1000, description="number fields in a row")
-    slot_dim: int = Field(26, ge=1, le=1000, description="category fields in a row")
     threshold: int = Field(6, ge=1, description="values seen fewer times share the OOV id of their field")
     test_size: float = Field(0.1, ge=0, le=1, description="share of rows that go to the test files")
-    seed: int = Field(1, ge=0, lt=2**64, description="which rows those are")
-    numeric_transform: Literal["minmax", "log1p"] = Field("minmax", description="scaling of numbers")
+    split_seed: int = Field(1, ge=0, lt=2**64, description="which rows those are")
     workers: int = Field(0, ge=0, le=1024, description="threads that count, processes that write; 0: one a core")
     memory: ByteSize = Field(ByteSize(4 << 30), ge=256 << 20, description="to count in; more spills less to disk")
     format: Literal["mindrecord", "parquet", "none"] = Field("mindrecord", description="of the training files")
-    block_rows: int = Field(1000, ge=1, le=1000000, description="rows in a sample of a MindRecord file")
+    sample_rows: int = Field(1000, ge=1, le=1000000, description="rows in a sample of a MindRecord file")
     max_bad: float = Field(0.01, ge=0, le=1, description="share of malformed rows above which it is an error")
 
 

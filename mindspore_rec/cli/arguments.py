@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any, Dict, NoReturn, Optional, Sequence, Tuple, Type
 
+from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 
 from mindspore_rec.cli.keys import PREFIX, choices, expected, hint, is_list, is_map, kind, masked
 from mindspore_rec.config import ConfigError, Section
 
-_LETTERS = {bool: "BOOL", int: "N", float: "X", str: "TEXT"}
+_LETTERS = {bool: "BOOL", int: "N", float: "X", str: "TEXT", ByteSize: "SIZE"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -76,4 +77,6 @@ def _default(key: str, field: FieldInfo) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, ByteSize):
+        return value.human_readable()
     return ",".join(map(str, value)) if is_list(field) else str(value)

@@ -80,7 +80,7 @@ def expected(field: FieldInfo) -> str:
     bare, optional = kind(field)
     words = _words(field, bare)
     bounds = [
-        f"{sign} {getattr(constraint, name)}"
+        f"{sign} {_shown_bound(bare, getattr(constraint, name))}"
         for constraint in field.metadata
         for name, sign in _SIGNS
         if getattr(constraint, name, None) is not None
@@ -88,6 +88,10 @@ def expected(field: FieldInfo) -> str:
     if bounds:
         words = f"{words} {' and '.join(bounds)}"
     return f"{words}, or null" if optional else words
+
+
+def _shown_bound(bare: Any, bound: Any) -> str:
+    return ByteSize(bound).human_readable() if bare is ByteSize else str(bound)
 
 
 def _words(field: FieldInfo, bare: Any) -> str:

@@ -96,7 +96,7 @@ def resolve(cls: Type[S], arguments: Mapping[str, str], environ: Mapping[str, st
 def dump(config: Section) -> str:
     """The configuration as YAML, secrets masked."""
     text: str = yaml.safe_dump(
-        masked(config.model_dump()), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
+        masked(config.model_dump(mode="json")), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
     )
     return text
 

@@ -148,9 +148,9 @@ def _convert(
         features,
         config.part_num,
         config.test_size,
-        config.seed,
+        config.split_seed,
         config.format,
-        config.block_rows,
+        config.sample_rows,
         load_dictionary_file(dictionary, config.dense_dim, config.slot_dim).digest,
     )
     with tqdm(total=sum(file_rows), desc=config.format, unit=" rows", unit_scale=True) as bar:

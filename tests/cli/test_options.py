@@ -11,12 +11,13 @@ from typing import Dict, List, Optional
 
 import pytest
 import yaml
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import ByteSize, Field, PositiveInt, field_validator
 
 from mindspore_rec.cli.options import dump, load, resolve, run_cli
 from mindspore_rec.config import (
     ConfigError,
     ConsumerConfig,
+    ProcessConfig,
     KafkaConfig,
     ProducerConfig,
     Section,
@@ -35,6 +36,7 @@ class Probe(Section):
     file: Optional[str] = Field(None, description="a file")
     sizes: List[int] = Field([1], description="sizes")
     layers: List[PositiveInt] = Field([1], description="layers")
+    room: ByteSize = Field(ByteSize(1 << 30), ge=1 << 20, description="memory")
     extra: Dict[str, int] = Field(default_factory=dict, description="more of it")
     api_token: str = Field("", description="secret")
 
@@ -114,6 +116,7 @@ BAD = [
     (["--name="], {}, "", ["name = ''", "not empty"]),
     ([], {}, "name: 12\n", ["name = 12", "text"]),
     (["--sizes", "1,x"], {}, "", ["sizes = ['1', 'x']", "list of whole numbers"]),
+    (["--room", "1KiB"], {}, "", ["room = '1KiB'", "a size such as 4GiB or 512MiB >= 1.0MiB"]),
     (["--layers", "4,0"], {}, "", ["layers = ['4', '0']", "list of whole numbers >= 1"]),
     (["--sizes", "[1"], {}, "", ["sizes = '[1'", "list of whole numbers"]),
     (["--extra", "{a: "], {}, "", ["extra = ***", "a map as YAML text"]),
@@ -190,7 +193,7 @@ def test_print_config_masks_secrets_and_loads_again(tmp_path: Path, capsys: pyte
     assert content["kafka"]["sasl.password"] == "***"
 
 
-@pytest.mark.parametrize("cls", [ProducerConfig, ConsumerConfig, TrainConfig])
+@pytest.mark.parametrize("cls", [ProducerConfig, ConsumerConfig, TrainConfig, ProcessConfig])
 def test_the_printed_defaults_are_a_valid_file(cls: type[Section], tmp_path: Path) -> None:
     assert resolve(cls, {}, {}, file_with(tmp_path, dump(cls()))) == cls()
 
