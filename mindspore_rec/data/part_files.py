@@ -26,13 +26,57 @@ class BlockFile(Protocol):
     """A file being written block by block."""
 
     def put(self, block: Block) -> None:
-        """Append a block. Its arrays may be overwritten after the call."""
+        """Append a block. The caller may overwrite its arrays after the call."""
 
     def close(self) -> None:
         """Complete the file."""
 
     def discard(self) -> None:
         """Stop writing and remove what was written."""
+
+
+class Blocks:
+    """Cuts rows that come in any portions into blocks of one size; holds less than a block.
+
+    Args:
+        size: rows in a block.
+    """
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"block_rows must be at least 1, got {size}")
+        self._size = size
+        self._begun: Optional[Block] = None
+        self._held = 0
+
+    def add(self, rows: Block) -> Iterator[Block]:
+        """Take rows in and yield the blocks they complete: views of the rows, or arrays of their own."""
+        start, count = 0, len(rows.ids)
+        while start < count:
+            taken = min(self._size - self._held, count - start)
+            part = Block(*(column[start : start + taken] for column in rows))
+            start += taken
+            if taken == self._size:
+                yield part
+            elif self._hold(part):
+                yield from self.rest()
+
+    def rest(self) -> Iterator[Block]:
+        """Yield what is held, if anything."""
+        if self._begun is not None:
+            block = Block(*(column[: self._held] for column in self._begun))
+            self._begun, self._held = None, 0
+            yield block
+
+    def _hold(self, part: Block) -> bool:
+        """Copy a part behind what is held; True where the block is full now."""
+        if self._begun is None:
+            self._begun = Block(*(np.empty((self._size, *column.shape[1:]), column.dtype) for column in part))
+        end = self._held + len(part.ids)
+        for column, source in zip(self._begun, part):
+            column[self._held : end] = source
+        self._held = end
+        return end == self._size
 
 
 class PartWriter:
@@ -52,7 +96,7 @@ class PartWriter:
     def __init__(self, open_file: Callable[[], BlockFile], block_rows: int) -> None:
         self.rows = 0
         self._open_file = open_file
-        self._blocks = _Blocks(block_rows)
+        self._blocks = Blocks(block_rows)
         self._file: Optional[BlockFile] = None
         self._closed = False
 
@@ -134,44 +178,6 @@ def open_part(format: str, folder: Path, name: str, block_rows: int = BLOCK_ROWS
         require_pyarrow()
         return PartWriter(lambda: ParquetFile(folder / f"{name}.parquet"), GROUP_ROWS)
     raise ValueError(f"format must be mindrecord or parquet, got {format!r}")
-
-
-class _Blocks:
-    """Cuts rows into blocks of `size`; whole ones are passed on as views, others are joined in one buffer."""
-
-    def __init__(self, size: int) -> None:
-        if size < 1:
-            raise ValueError(f"block_rows must be at least 1, got {size}")
-        self._size = size
-        self._buffer: Optional[Block] = None
-        self._held = 0
-
-    def add(self, rows: Block) -> Iterator[Block]:
-        start, count = 0, len(rows.ids)
-        while start < count:
-            taken = min(self._size - self._held, count - start)
-            part = Block(*(column[start : start + taken] for column in rows))
-            start += taken
-            if taken == self._size:
-                yield part
-            elif self._hold(part):
-                yield from self.rest()
-
-    def rest(self) -> Iterator[Block]:
-        """What is held, if anything; valid until the next call."""
-        if self._buffer is not None and self._held:
-            held, self._held = self._held, 0
-            yield Block(*(column[:held] for column in self._buffer))
-
-    def _hold(self, part: Block) -> bool:
-        """Copy a part behind what is held; True where the block is full now."""
-        if self._buffer is None:
-            self._buffer = Block(*(np.empty((self._size, *column.shape[1:]), column.dtype) for column in part))
-        end = self._held + len(part.ids)
-        for column, source in zip(self._buffer, part):
-            column[self._held : end] = source
-        self._held = end
-        return end == self._size
 
 
 def _check(rows: Block) -> None:

@@ -142,8 +142,7 @@ class RecModel(Model):
         step = self._train_network
         if not self._lookups and self._optimizer is not None and not self._stock_options:
             step = TrainStep(self._network, self._row_loss, self._optimizer)
-        if isinstance(step, TrainStep):
-            step.expect_rows(getattr(dataset, "batch_size", 0) or 0)
+        _expect_rows(step, dataset)
         return step
 
     def _online_parameters(self, dataset: Any, callbacks: Any, step: nn.Cell) -> _InternalCallbackParam:
@@ -169,12 +168,13 @@ class RecModel(Model):
         cb_params.list_callback = TableSidecars.around(given, self._lookups)
         return cb_params
 
-    def _train(self, *args: Any, **kwargs: Any) -> None:
+    def _train(self, epoch: int, train_dataset: Any, *args: Any, **kwargs: Any) -> None:
         check_stamps(self._lookups)
+        _expect_rows(self._train_network, train_dataset)
         if "callbacks" in kwargs:
             kwargs["callbacks"] = TableSidecars.around(self._transform_callbacks(kwargs["callbacks"]), self._lookups)
         try:
-            super()._train(*args, **kwargs)
+            super()._train(epoch, train_dataset, *args, **kwargs)
         finally:
             refresh_stamps(self._lookups)
 
@@ -197,6 +197,13 @@ class RecModel(Model):
 
     def _build_predict_network(self) -> None:
         self._predict_network = PredictStep(self._network) if self._lookups else self._network
+
+
+def _expect_rows(step: nn.Cell, dataset: Any) -> None:
+    """A short batch is padded to the data set's batch size, so that the graph is compiled once."""
+    rows = getattr(dataset, "batch_size", None)
+    if isinstance(step, TrainStep) and isinstance(rows, int):  # the framework's may be a function, or -1
+        step.expect_rows(max(rows, 0))
 
 
 def _check_arguments(dataset_sink_mode: object, sink_size: object) -> None:

@@ -11,7 +11,7 @@ from mindspore_rec.metrics.progressive import ProgressiveWindow
 
 
 class WindowMonitor(Callback):
-    """Feeds a `ProgressiveWindow` with the logits and labels of every step.
+    """Feeds a `ProgressiveWindow` with the logits and labels of every step of `online_train`, `train` or `fit`.
 
     Args:
         window: the window; its state belongs in the checkpoint.
@@ -26,12 +26,13 @@ class WindowMonitor(Callback):
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Take in the rows of one step."""
         cb_params = run_context.original_args()
-        result = cb_params.step_result
-        if result is None or result.logits is None:
+        result = getattr(cb_params.train_network, "result", None)
+        if result is None or result.logits is None or result.skipped:
             return
         self.window.update(result.labels, sigmoid(result.logits))
-        if cb_params.batch_info is not None:
-            self._note(cb_params.batch_info.source_rows[-self.window.size :])
+        info = cb_params.get("batch_info")  # `train` of the framework knows no positions
+        if info is not None:
+            self._note(info.source_rows[-self.window.size :])
 
     @property
     def source_rows(self) -> Optional[Tuple[int, int]]:

@@ -97,6 +97,17 @@ def test_the_window_holds_predictions_made_before_learning(model):
     assert monitor.source_rows is None
 
 
+def test_the_window_sees_the_same_steps_in_train_of_the_framework(model):
+    good, bad = rows(32), rows(32)
+    bad[1][0, 0] = np.nan
+    windows = []
+    for train in (RecModel.online_train, lambda model, *rest, **more: model.train(1, *rest, **more)):
+        window = ProgressiveWindow(64)
+        train(model, dataset([good, bad, good]), callbacks=[WindowMonitor(window)], dataset_sink_mode=False)
+        windows.append(window)
+    assert [window.rows for window in windows] == [64, 64]  # the skipped batch is in neither
+
+
 def test_the_progress_line(model, caplog):
     caplog.set_level("INFO")
     window = ProgressiveWindow(64)

@@ -135,6 +135,17 @@ def test_online_training_equals_one_epoch_of_train():
         np.testing.assert_array_equal(mine.asnumpy(), theirs.asnumpy())
 
 
+@pytest.mark.parametrize("method", ["train", "online_train"])
+def test_a_short_batch_is_padded_to_the_batch_size_of_the_data_set(method):
+    network = OneTable()
+    model = new_model(network)
+    short = dataset([rows(5)])
+    short.batch_size = 32
+    given = (short,) if method == "online_train" else (1, short)
+    getattr(model, method)(*given, dataset_sink_mode=False)
+    assert network.deep.row_blocks[0].shape[0] == 32
+
+
 @pytest.mark.parametrize("own_loss", [False, True], ids=["loss_fn", "loss in the network"])
 def test_a_plain_network_trains_too(own_loss):
     data = [(weights, (weights.sum(1, keepdims=True) > 1.5).astype(np.float32)) for _, weights, _ in batches(30)]
