@@ -18,6 +18,9 @@ from mindspore_rec.data.read_ahead import read_ahead
 from mindspore_rec.stream.raw_lines import DAMAGE, drop_rows, end_of_rows, line_chunks, open_lines
 
 
+_SIDE_FILES = (".npy", ".json", ".part", ".md5")
+
+
 @dataclass(frozen=True)
 class InputFile:
     """A file as it was when it was found: path, size in bytes, time of the last change in nanoseconds."""
@@ -28,14 +31,15 @@ class InputFile:
 
 
 def find_files(folder: Path, pattern: str) -> List[InputFile]:
-    """Files of a folder that match a pattern, ``day_2`` before ``day_10``.
+    """Files of a folder that match a pattern, ``day_2`` before ``day_10``; but not what lies beside data files.
 
     Raises:
         ConfigError: there is no such folder, or nothing in it matches.
     """
     if not folder.is_dir():
         raise ConfigError(f"data_path: {folder}, no such folder; expected one with the data files")
-    paths = sorted((path for path in folder.glob(pattern) if path.is_file()), key=lambda path: _natural(path.name))
+    found = (path for path in folder.glob(pattern) if path.is_file() and path.suffix not in _SIDE_FILES)
+    paths = sorted(found, key=lambda path: _natural(path.name))
     if not paths:
         raise ConfigError(f"pattern: {pattern!r}, no file of {folder} matches; expected the data files")
     states = [(path, path.stat()) for path in paths]

@@ -7,6 +7,7 @@ last run or part ended; finished work over the same files is not done again.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -128,6 +129,8 @@ def _collect(config: ProcessConfig, files: Sequence[InputFile], dictionaries: Pa
     part = dictionaries / "statistics.json.part"
     part.write_text(json.dumps(statistics, indent=1))
     os.replace(part, dictionaries / "statistics.json")
+    del counting, content
+    ctypes.CDLL(None).malloc_trim(0)  # pass two needs the memory in other processes
     return statistics
 
 

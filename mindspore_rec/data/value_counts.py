@@ -104,7 +104,7 @@ class ValueCounts:
     def content(self) -> CountedValues:
         """All values with their counts."""
         filled = self._entries[self._entries[:, 1] != _ZERO]
-        filled = filled[np.argsort(filled[:, 0])]
+        filled = filled[np.argsort(filled[:, 0], kind="stable")]  # fast where almost all is in order
         offsets, values = _values_of(filled[:, 1], self._values)
         counts = (filled[:, 1] & _COUNT_MASK).astype(np.int64)
         return CountedValues(np.ascontiguousarray(filled[:, 0]), counts, offsets, values)
@@ -122,15 +122,15 @@ def _add(
     begin: Whole,
 ) -> Tuple[Whole, Whole, Whole]:
     """Count values from index ``begin`` on until there is no room for a new one; where it stopped, size and used."""
-    mask = np.uint64(len(entries) - 1)
+    mask, shift = np.uint64(len(entries) - 1), _shift(len(entries))
     most = np.int64(_MAX_LOAD * len(entries))
     touched = _ZERO
     for i in range(begin, len(hashes)):
         if i % _AHEAD == 0:
             for k in range(i, min(i + _AHEAD, len(hashes))):
-                touched ^= entries[np.int64(hashes[k] & mask), 1]
+                touched ^= entries[np.int64(hashes[k] >> shift), 1]
         hashed = hashes[i]
-        slot = hashed & mask
+        slot = hashed >> shift
         while True:
             place = np.int64(slot)
             packed = entries[place, 1]
@@ -158,12 +158,21 @@ def _add(
 
 
 @njit(cache=True, nogil=True)
+def _shift(capacity: Whole) -> np.uint64:
+    """Places a hash by its highest bits, so that a table lies almost in the order of its hashes."""
+    bits = 0
+    while (1 << bits) < capacity:
+        bits += 1
+    return np.uint64(64 - bits)
+
+
+@njit(cache=True, nogil=True)
 def _rehash(old: UInt64, new: UInt64) -> None:
-    mask = np.uint64(len(new) - 1)
+    mask, shift = np.uint64(len(new) - 1), _shift(len(new))
     for i in range(len(old)):
         if old[i, 1] == _ZERO:
             continue
-        slot = old[i, 0] & mask
+        slot = old[i, 0] >> shift
         while new[np.int64(slot), 1] != _ZERO:
             slot = (slot + _ONE) & mask
         new[np.int64(slot), 0] = old[i, 0]
