@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -142,7 +143,16 @@ _shared: List[Shared] = []  # of a converting process: filled once, when it star
 
 def _start(shared: Shared) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which stops us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _shared.append(shared)
+
+
+def _end_with_parent() -> None:
+    """A pool's process whose parent was killed would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _convert_share(work: Conversion, parts: Sequence[int]) -> Dict[int, Counts]:
