@@ -9,7 +9,10 @@ from typing import Optional, Sequence
 from mindspore_rec.cli.options import run_cli
 from mindspore_rec.config import ConfigError
 
-COMMANDS = {"quickstart": "run the whole pipeline on this machine, once, on synthetic clicks"}
+COMMANDS = {
+    "quickstart": "run the whole pipeline on this machine, once, on synthetic clicks",
+    "synthetic": "write day files of synthetic clicks, and how likely each was",
+}
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

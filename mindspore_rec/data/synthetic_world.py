@@ -1,12 +1,13 @@
 """The hidden model behind `SyntheticStream`: which fields there are and how they make a click.
 
 See ``synthetic.py`` for the description. Everything here is fixed: the world does not depend on the seed of a stream.
+``synthetic_drift.py`` makes it change with the row number.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import List, NamedTuple, Tuple
+from typing import Any, NamedTuple, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ Ints = NDArray[np.int64]
 _WORLD_SEED = 20130101
 _USER, _AD, _SITE = 0, 1, 2
 #: Ranks share a category's effect modulo this, so that its table stays small; ids do not reveal the rank.
-_EFFECT_ROWS = 4096
+EFFECT_ROWS = 4096
 _QUADRATURE_POINTS = 20_001
 _INTERCEPT = -1.45
 
@@ -145,6 +146,8 @@ class World(NamedTuple):
     category_cause: Ints  # [C]
     category_share: Floats  # [C]
     category_missing: Floats  # [C]
+    ids_change: bool  # whether any of the next is not 0
+    category_turnover: Floats  # [C] how often a row an id is replaced; 0 where ids stay
     missing_effect: Floats  # [C]
     effect_size: Ints  # [C]
     effect_offset: Ints  # [C]
@@ -159,18 +162,26 @@ class World(NamedTuple):
     intercept: float
 
 
+class Effects(NamedTuple):
+    """What of a `World` may drift, under the same names and with the same shapes: all have mean 0 over the rows."""
+
+    number_linear: Floats
+    missing_effect: Floats
+    effects: Floats
+    pair_effects: Floats
+    slopes: Floats
+
+
 @lru_cache(maxsize=1)
 def world() -> World:
     """The hidden model; made once a process, in some milliseconds."""
-    random = np.random.Generator(np.random.PCG64(_WORLD_SEED))
+    effects = draw_effects(0)
     moments = np.array([_number_moments(field) for field in NUMBERS])
-    effects = [_category_effects(random, field) for field in CATEGORIES]
-    missing = random.standard_normal(len(CATEGORIES)) * [field.effect for field in CATEGORIES]
-    pairs = [_pair_effects(random, pair) for pair in PAIRS]
-    slopes = [_centred(random, _masses(CATEGORIES[slope.category])) * slope.effect for slope in SLOPES]
     bump = np.array([field.bump for field in NUMBERS]) / moments[:, 3]
     numbers = np.array(NUMBERS)
     categories = np.array(CATEGORIES)
+    effect_size = np.minimum(categories[:, 0], EFFECT_ROWS).astype(np.int64)
+    pair_shape = np.array([[CATEGORIES[field].cardinality for field in (pair.left, pair.right)] for pair in PAIRS])
     return World(
         number_location=numbers[:, 0].copy(),
         number_spread=numbers[:, 1].copy(),
@@ -179,7 +190,7 @@ def world() -> World:
         number_missing=numbers[:, 4].copy(),
         number_mean=moments[:, 0].copy(),
         number_std=moments[:, 1].copy(),
-        number_linear=numbers[:, 5].copy(),
+        number_linear=effects.number_linear,
         number_bump=bump,
         bump_centre=numbers[:, 7].copy(),
         bump_width=numbers[:, 8].copy(),
@@ -189,23 +200,43 @@ def world() -> World:
         category_cause=categories[:, 2].astype(np.int64),
         category_share=categories[:, 3].copy(),
         category_missing=categories[:, 4].copy(),
-        missing_effect=missing,
-        effect_size=np.array([table.size for table in effects]),
-        effect_offset=_offsets(effects),
-        effects=np.concatenate(effects),
+        ids_change=False,
+        category_turnover=np.zeros(len(CATEGORIES)),
+        missing_effect=effects.missing_effect,
+        effect_size=effect_size,
+        effect_offset=_offsets(effect_size),
+        effects=effects.effects,
         pair_fields=np.array([(pair.left, pair.right) for pair in PAIRS]),
-        pair_width=np.array([CATEGORIES[pair.right].cardinality for pair in PAIRS]),
-        pair_offset=_offsets(pairs),
-        pair_effects=np.concatenate(pairs),
+        pair_width=pair_shape[:, 1].copy(),
+        pair_offset=_offsets(pair_shape.prod(axis=1)),
+        pair_effects=effects.pair_effects,
         slope_fields=np.array([(slope.number, slope.category) for slope in SLOPES]),
-        slope_offset=_offsets(slopes),
-        slopes=np.concatenate(slopes),
+        slope_offset=_offsets(categories[[slope.category for slope in SLOPES], 0]),
+        slopes=effects.slopes,
         intercept=_INTERCEPT - float((bump * moments[:, 2]).sum()),
     )
 
 
-def _offsets(tables: List[Floats]) -> Ints:
-    return np.cumsum([0] + [table.size for table in tables[:-1]]).astype(np.int64)
+def draw_effects(number: int) -> Effects:
+    """One of an endless row of independent hidden models; 0 is the one that does not drift.
+
+    Args:
+        number: which, from 0.
+    """
+    random = np.random.Generator(np.random.PCG64([_WORLD_SEED, number] if number else _WORLD_SEED))
+    effects = [_category_effects(random, field) for field in CATEGORIES]
+    missing = random.standard_normal(len(CATEGORIES)) * [field.effect for field in CATEGORIES]
+    pairs = [_pair_effects(random, pair) for pair in PAIRS]
+    slopes = [_centred(random, _masses(CATEGORIES[slope.category])) * slope.effect for slope in SLOPES]
+    linear = np.array([field.linear for field in NUMBERS])
+    if number:  # other lines, together as strong
+        draws = random.standard_normal(linear.size)
+        linear = draws * np.sqrt((linear**2).sum() / (draws**2).sum())
+    return Effects(linear, missing, np.concatenate(effects), np.concatenate(pairs), np.concatenate(slopes))
+
+
+def _offsets(sizes: NDArray[Any]) -> Ints:
+    return np.cumsum([0, *sizes[:-1]]).astype(np.int64)
 
 
 def _number_moments(field: NumberField) -> Tuple[float, float, float, float]:
@@ -226,9 +257,9 @@ def _number_moments(field: NumberField) -> Tuple[float, float, float, float]:
 
 
 def _masses(field: CategoryField) -> Floats:
-    """Probabilities of the ranks below _EFFECT_ROWS, normalised: those of the inverse that the rows are drawn by."""
+    """Probabilities of the ranks below EFFECT_ROWS, normalised: those of the inverse that the rows are drawn by."""
     power = 1.0 - field.exponent
-    ranks = np.arange(min(field.cardinality, _EFFECT_ROWS) + 1) + 1.0
+    ranks = np.arange(min(field.cardinality, EFFECT_ROWS) + 1) + 1.0
     masses: Floats = np.diff(ranks**power)
     masses /= masses.sum()
     return masses

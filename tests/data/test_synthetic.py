@@ -19,6 +19,7 @@ from mindspore_rec.data.synthetic import SyntheticStream
 from mindspore_rec.metrics import auc, calibration
 
 LOW_CARDINALITY_FIELDS = (5, 8, 13, 16, 22)  # C6, C9, C14, C17, C23
+STREAMS = (SyntheticStream(), SyntheticStream(drift=0.7), SyntheticStream(churn=3), SyntheticStream(3, 100.0, 100.0))
 LINE = re.compile(rb"[01](\t(-[123]|0|[1-9][0-9]{0,6})?){13}(\t([0-9a-f]{8})?){26}\n")
 
 
@@ -65,19 +66,34 @@ def test_any_cut_gives_the_same_rows(cuts: tuple[int, ...]) -> None:
     assert np.array_equal(scores, stream.probabilities(0, 40_000))
 
 
-@settings(max_examples=30)
-@given(st.integers(0, 2**40), st.integers(0, 300), st.integers(0, 300))
-def test_a_slice_is_a_slice_of_any_longer_one(start: int, before: int, rows: int) -> None:
-    stream = SyntheticStream()
-    longer = stream.lines(start, before + rows + 5).splitlines(keepends=True)
+@settings(max_examples=60)
+@given(st.sampled_from(STREAMS), st.integers(0, 2**40), st.integers(0, 6000), st.integers(0, 300))
+def test_a_slice_is_a_slice_of_any_longer_one(stream: SyntheticStream, start: int, before: int, rows: int) -> None:
+    text, scores = stream.lines_and_probabilities(start, before + rows + 5)
+    longer = text.splitlines(keepends=True)
     assert stream.lines(start + before, rows) == b"".join(longer[before : before + rows])
+    assert np.array_equal(stream.probabilities(start + before, rows), scores[before : before + rows])
     labels = bytes(48 + label for label in stream.labels(start + before, rows).tolist())
     assert labels == b"".join(line[:1] for line in longer[before : before + rows])
 
 
-def test_the_first_rows_never_change() -> None:
-    digest = hashlib.sha256(SyntheticStream(seed=7).lines(0, 1000)).hexdigest()
-    assert digest == "86eebab0b8c028ed8612d340d332a5aa86a56d84f484ce2b285be7ad1b8c7339"
+@pytest.mark.parametrize(
+    ("stream", "start", "expected"),
+    [
+        (SyntheticStream(seed=7), 0, "86eebab0b8c028ed8612d340d332a5aa86a56d84f484ce2b285be7ad1b8c7339"),
+        (SyntheticStream(7, 0.0, 0.0), 3_000_000, "85dcba416c27a7702bac616177fd3a109c4401ca8c5b40769754ad87250f1ebf"),
+        (SyntheticStream(7, 0.5, 0.5), 3_000_000, "6c976cffb38a81a4a6ab7f8e27dfea21c1a2fd0105651567aee45130e8ad28a5"),
+    ],
+)
+def test_rows_never_change(stream: SyntheticStream, start: int, expected: str) -> None:
+    assert hashlib.sha256(stream.lines(start, 1000)).hexdigest() == expected
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_lines_and_probabilities_belong_together(stream: SyntheticStream) -> None:
+    text, scores = stream.lines_and_probabilities(2_000_000, 5000)
+    assert text == stream.lines(2_000_000, 5000)
+    assert np.array_equal(scores, stream.probabilities(2_000_000, 5000))
 
 
 def test_every_line_has_the_raw_form_of_criteo() -> None:
@@ -101,6 +117,13 @@ def test_seeds_are_samples_of_one_world() -> None:
 def test_a_seed_out_of_range_is_refused(seed: int) -> None:
     with pytest.raises(ValueError, match="seed must be in"):
         SyntheticStream(seed)
+
+
+@pytest.mark.parametrize("pace", [-0.1, 100.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["drift", "churn"])
+def test_a_pace_out_of_range_is_refused(name: str, pace: float) -> None:
+    with pytest.raises(ValueError, match=rf"{name} must be in \[0, 100\]"):
+        SyntheticStream(**{name: pace})
 
 
 @pytest.mark.parametrize(("start", "rows"), [(-1, 5), (0, -5)])
