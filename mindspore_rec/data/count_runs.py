@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from mindspore_rec.data.value_counts import CountedValues, take_values
 from mindspore_rec.features.batch import Int64
 
+_DTYPES = {"hashes": np.uint64, "counts": np.uint32, "offsets": np.int64, "values": np.uint8}
 _BYTES_PER_VALUE = 120  # while values of 8 bytes are merged: what was read, the order, the result
 
 
@@ -86,6 +87,8 @@ def _read(run: Path, field: int, begin: int, end: int) -> CountedValues:
     with safe_open(str(run), "numpy") as file:
 
         def part(name: str, first: int, last: int) -> Any:
+            if first == last:  # get_slice refuses it at the end
+                return np.empty(0, _DTYPES[name])
             return file.get_slice(f"{field}.{name}")[first:last]
 
         offsets = part("offsets", begin, end + 1)

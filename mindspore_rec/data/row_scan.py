@@ -136,5 +136,6 @@ def scan_rows(lines: bytes, spec: FeatureSpec) -> ScannedRows:
         spans[:, r] = (first.astype(np.uint64) << _SIZE_BITS) | sizes
     if rejects:
         kept = status == KEPT
-        labels, numbers, hashes, spans = labels[kept], numbers[kept], hashes[:, kept], spans[:, kept]
+        labels, numbers = labels[kept], numbers[kept]
+        hashes, spans = hashes.compress(kept, axis=1), spans.compress(kept, axis=1)  # a field's still side by side
     return ScannedRows(buffer, labels, numbers, hashes, spans, rejects, count)

@@ -87,13 +87,13 @@ def _load_bounds(key: str, path: str, dense_dim: int) -> Float64:
     return np.array(values, np.float64)
 
 
-def check_bounds(low: Float64, high: Float64) -> None:
-    """FeatureConfigError unless each field has finite bounds in order."""
+def check_bounds(low: Float64, high: Float64, key: str = "max_dict", low_name: str = "min_dict") -> None:
+    """FeatureConfigError unless each field has finite bounds in order; ``key`` and ``low_name`` are for messages."""
     for i in range(len(low)):
         if not low[i] <= high[i]:
-            raise FeatureConfigError(f"max_dict: I{i + 1} is {high[i]:g}, expected at least its min_dict, {low[i]:g}")
+            raise FeatureConfigError(f"{key}: I{i + 1} is {high[i]:g}, expected at least its {low_name}, {low[i]:g}")
         if not math.isfinite(float(high[i]) - float(low[i])):
-            raise FeatureConfigError(f"max_dict: I{i + 1} is {high[i]:g}, expected a finite range above {low[i]:g}")
+            raise FeatureConfigError(f"{key}: I{i + 1} is {high[i]:g}, expected a finite range above {low[i]:g}")
 
 
 def _take_ids(path: str, ids: Dict[str, Number], prefix: str, count: int) -> Int64:

@@ -89,7 +89,7 @@ def read_dictionary_file(path: str) -> DictionaryContent:
             if found != _FORMAT:
                 raise FeatureConfigError(f"dictionary: {path}, format {found!r:.60}; expected {_FORMAT!r}")
             arrays = {name: file.get_tensor(name) for name in _DTYPES}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError, AttributeError) as error:  # the last two: dtypes numpy has not
         reason = " ".join(str(error).split())[:200]
         raise FeatureConfigError(f"dictionary: {path}, {reason}; expected a file of process_data.py") from None
     for name, dtype in _DTYPES.items():
@@ -103,7 +103,6 @@ def read_dictionary_file(path: str) -> DictionaryContent:
 def _check(path: str, content: DictionaryContent) -> None:
     values, slots = len(content.fields), len(content.unknown_ids)
     ids = np.concatenate((content.number_ids, content.unknown_ids, content.ids))
-    sizes = np.diff(content.offsets)
     sound = {
         "low": len(content.low) == len(content.high) == len(content.number_ids),
         "ids": len(content.ids) == len(content.counts) == values and bool(np.all((ids >= 0) & (ids < 2**63 - 1))),
@@ -111,7 +110,7 @@ def _check(path: str, content: DictionaryContent) -> None:
         "offsets": len(content.offsets) == values + 1
         and content.offsets[0] == 0
         and content.offsets[-1] == len(content.values)
-        and bool(np.all(sizes >= 0)),
+        and bool(np.all(content.offsets[1:] >= content.offsets[:-1])),  # a difference may overflow
     }
     for name, is_sound in sound.items():
         if not is_sound:
@@ -137,7 +136,7 @@ def load_dictionary_file(path: str, dense_dim: int, slot_dim: int) -> Dictionary
             f"dictionary: {path}, has {found[0]} number and {found[1]} category fields; expected dense_dim ="
             f" {dense_dim} and slot_dim = {slot_dim}"
         )
-    check_bounds(content.low, content.high)
+    check_bounds(content.low, content.high, "dictionary", "low")
     buffer = np.concatenate((content.values, np.zeros(PADDING, np.uint8)))
     hashes = np.empty(len(content.fields), np.uint64)
     _hash_fields(buffer, content.offsets, content.fields, dictionary_seeds(slot_dim), hashes)
