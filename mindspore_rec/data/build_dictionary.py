@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Callable, List, Sequence, Tuple
 
 import numpy as np
 
-from mindspore_rec.data.count_runs import merge_field
+from mindspore_rec.data.count_runs import Run, merge_field
 from mindspore_rec.data.statistics import Totals
 from mindspore_rec.data.value_counts import CountedValues
 from mindspore_rec.features.batch import Int64
@@ -23,7 +22,7 @@ _SORT_BYTES = 1 << 28
 
 
 def build_dictionary(
-    runs: Sequence[Path],
+    runs: Sequence[Run],
     totals: Totals,
     slot_dim: int,
     threshold: int,

@@ -22,6 +22,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 import numpy as np
 
 from mindspore_rec.config import FeatureConfig, UserError
+from mindspore_rec.data.allocator import keep_freed_memory
 from mindspore_rec.data.input_files import InputFile, RowReader
 from mindspore_rec.data.part_files import open_part
 from mindspore_rec.data.split import is_test_row
@@ -48,7 +49,7 @@ class Conversion:
         seed: of the choice of test rows.
         format: ``mindrecord`` or ``parquet``.
         block_rows: rows of a MindRecord sample.
-        dictionary_digest: content of the dictionary.
+        dictionary_key: what the dictionary was made of.
     """
 
     files: Tuple[InputFile, ...]
@@ -60,7 +61,7 @@ class Conversion:
     seed: int
     format: str
     block_rows: int
-    dictionary_digest: str
+    dictionary_key: str
 
     def key(self) -> str:
         """Text that says what decides the content of the parts."""
@@ -143,6 +144,7 @@ _shared: List[Shared] = []  # of a converting process: filled once, when it star
 
 def _start(shared: Shared) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which stops us
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _shared.append(shared)
 
@@ -185,12 +187,23 @@ def _convert_part(work: Conversion, part: int, engine: FeatureEngine, reader: Ro
                 _shared[0].rows.value += int(features.rows_per_message.sum())
     counts = {"train": train.rows, "test": test.rows}
     for path in unfinished.iterdir():
+        _to_disk(path)
         os.replace(path, folder / path.name)
     unfinished.rmdir()
     note = work.note(part)
     note.with_suffix(".part").write_text(json.dumps({"key": work.key(), "rows": counts}))
     os.replace(note.with_suffix(".part"), note)
     return counts
+
+
+def _to_disk(path: Path) -> None:
+    """Put a file on disk and out of the page cache, whose memory the next part needs."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
 
 
 def _read_note(work: Conversion, part: int) -> Optional[Counts]:

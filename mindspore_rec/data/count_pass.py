@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Callable, Deque, Iterator, List, Sequence, Tuple
+from typing import Callable, Deque, Iterator, List, Optional, Sequence, Tuple
 
 from mindspore_rec.config import UserError
-from mindspore_rec.data.count_runs import read_text, write_run
+from mindspore_rec.data.count_runs import Run, read_text, write_run
 from mindspore_rec.data.input_files import InputFile, read_chunks
 from mindspore_rec.data.read_ahead import read_ahead
 from mindspore_rec.data.row_scan import ScannedRows, scan_rows
@@ -29,6 +30,7 @@ from mindspore_rec.features.spec import FeatureSpec
 _TABLE_SHARE = 0.35  # of the memory; one table doubles at a time, and runs are made of one field after the other
 _BAD_ROWS_AT_LEAST = 10_000  # rows before the share of bad ones is judged
 _SHOWN_BYTES = 200
+_CHUNKS_PER_WORKER = 4  # counted at once: a field's share of so many rows outweighs handing it over
 
 
 class CountPass:
@@ -57,9 +59,8 @@ class CountPass:
         self.folder, self.files, self.spec, self.bad_rows_path = folder, files, spec, bad_rows_path
         self.memory, self.workers, self.max_bad = memory, workers, max_bad
         folder.mkdir(parents=True, exist_ok=True)
-        self.runs: List[Path] = []
+        self.runs: List[Run] = []
         self.totals = Totals(spec.dense_dim)
-        self.done = False
         self._tables = [ValueCounts() for _ in range(spec.slot_dim)]
         self._rows_in_tables = 0
         self._key = json.dumps([asdict(spec), [asdict(file) for file in files]], sort_keys=True)
@@ -74,16 +75,16 @@ class CountPass:
         Raises:
             UserError: a file cannot be read or is damaged, or too many rows are bad.
         """
-        if self.done:
-            return self.totals
         taken: Deque[int] = deque()
-        with ThreadPoolExecutor(self.workers) as pool, self.bad_rows_path.open("ab") as bad_rows:
+        with ExitStack() as stack:
+            pool = stack.enter_context(ThreadPoolExecutor(self.workers))
+            writer = stack.enter_context(_RunWriter())
+            bad_rows = stack.enter_context(self.bad_rows_path.open("ab"))
             bad_rows.truncate(self.totals.bad_bytes)
             start = read_chunks(self.files, self.totals.file, self.totals.row, taken.append)
-            for group in _groups(read_ahead(start, self.workers), self.workers):
-                scanned = list(pool.map(lambda item: scan_rows(item[1], self.spec), group))
+            for files, scanned in self._scanned(pool, start):
                 list(pool.map(partial(self._count, scanned), range(self.spec.slot_dim)))
-                for (file, _), rows in zip(group, scanned):
+                for file, rows in zip(files, scanned):
                     first = self.totals.add(file, rows)
                     bad_rows.write(self._bad_row_lines(file, first, rows))
                 bad_rows.flush()
@@ -94,13 +95,29 @@ class CountPass:
                 on_progress(sum(taken.popleft() for _ in range(len(taken))), count)
                 if self._is_full():
                     os.fsync(bad_rows.fileno())
-                    self._spill(done=False)
-        self.totals.file_rows += [0] * (len(self.files) - len(self.totals.file_rows))
-        self._check_bad_rows(at_least=0)
-        if not self.totals.rows:
-            raise UserError(f"data_path: no row in any of the {len(self.files)} files")
-        self._spill(done=True)
+                    self._spill(pool, writer)
+            self.totals.file_rows += [0] * (len(self.files) - len(self.totals.file_rows))
+            self._check_bad_rows(at_least=0)
+            if not self.totals.rows:
+                raise UserError(f"data_path: no row in any of the {len(self.files)} files")
+            self.runs.append(list(pool.map(_take_content, self._tables)))
+            self._tables = []
         return self.totals
+
+    def _scanned(
+        self, pool: ThreadPoolExecutor, chunks: Iterator[Tuple[int, bytes]]
+    ) -> Iterator[Tuple[List[int], List[ScannedRows]]]:
+        """Files and rows of groups of chunks; while one is counted, the next is read and scanned."""
+        size = _CHUNKS_PER_WORKER * self.workers
+        reading = read_ahead(chunks, size)
+        previous: List[Tuple[int, Future[ScannedRows]]] = []
+        while True:
+            group = [(file, pool.submit(scan_rows, chunk, self.spec)) for file, chunk in islice(reading, size)]
+            if previous:
+                yield [file for file, _ in previous], [scan.result() for _, scan in previous]
+            elif not group:
+                return
+            previous = group
 
     def _count(self, scanned: Sequence[ScannedRows], k: int) -> None:
         for rows in scanned:
@@ -110,26 +127,24 @@ class CountPass:
         sizes = [table.nbytes for table in self._tables]
         return sum(sizes) + max(sizes) > _TABLE_SHARE * self.memory or self._rows_in_tables > MAX_ROWS // 2
 
-    def _spill(self, done: bool) -> None:
-        state = {"key": self._key, "done": done, "totals": asdict(self.totals)}
+    def _spill(self, pool: ThreadPoolExecutor, writer: _RunWriter) -> None:
+        state = {"key": self._key, "totals": asdict(self.totals)}
         path = self._run_path(len(self.runs))
-        write_run(path, map(_take_content, self._tables), json.dumps(state))
+        writer.write(path, list(pool.map(_take_content, self._tables)), json.dumps(state))
         self.runs.append(path)
         self._rows_in_tables = 0
-        self.done = done
 
     def _run_path(self, number: int) -> Path:
         return self.folder / f"run-{number:06d}.safetensors"
 
     def _resume(self) -> None:
         """Take over the runs of an earlier pass over the same files; remove those of another one."""
-        while self._run_path(len(self.runs)).exists():
-            path = self._run_path(len(self.runs))
+        while (path := self._run_path(len(self.runs))).exists():
             state = json.loads(read_text(path))
             if state["key"] != self._key:
                 break
             self.runs.append(path)
-            self.totals, self.done = Totals(**state["totals"]), state["done"]
+            self.totals = Totals(**state["totals"])
         for path in self.folder.glob("run-*"):
             if path not in self.runs:
                 path.unlink()
@@ -156,13 +171,33 @@ class CountPass:
             )
 
 
+class _RunWriter:
+    """Writes runs behind the pass, one at a time."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="run-writer")
+        self._writing: Optional[Future[None]] = None
+
+    def write(self, path: Path, fields: Sequence[CountedValues], text: str) -> None:
+        """Begin to write a run, once the one before it is written."""
+        self.wait()
+        self._writing = self._pool.submit(write_run, path, fields, text)
+
+    def wait(self) -> None:
+        """Wait for the run that is being written; its error is raised here."""
+        if self._writing is not None:
+            self._writing.result()
+
+    def __enter__(self) -> _RunWriter:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._pool.shutdown()
+        if error is None:
+            self.wait()
+
+
 def _take_content(table: ValueCounts) -> CountedValues:
     content = table.content()
     table.clear()
     return content
-
-
-def _groups(chunks: Iterator[Tuple[int, bytes]], size: int) -> Iterator[List[Tuple[int, bytes]]]:
-    """Lists of up to ``size`` chunks."""
-    while group := list(islice(chunks, size)):
-        yield group

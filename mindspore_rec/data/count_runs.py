@@ -1,24 +1,28 @@
-"""Runs: counts of distinct values put on disk in the order of their hashes, and merged in bounded memory.
+"""Runs: counts of distinct values in the order of their hashes, put on disk, and merged in bounded memory.
 
-A run is one safetensors file with, for each category field k, ``k.hashes`` uint64, ``k.counts`` uint32, ``k.offsets``
-int64 and ``k.values`` uint8 (see ``CountedValues``), and a text of its writer's in the header.
+A run on disk is one safetensors file with, for each category field k, ``k.hashes`` uint64, ``k.counts`` uint32,
+``k.offsets`` int64 and ``k.values`` uint8 (see ``CountedValues``), and a text of its writer's in the header.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Sequence, Tuple, Union
 
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from mindspore_rec.data.value_counts import CountedValues, take_values
-from mindspore_rec.features.batch import Int64
+from mindspore_rec.features.batch import Int64, UInt64
 
 _DTYPES = {"hashes": np.uint64, "counts": np.uint32, "offsets": np.int64, "values": np.uint8}
 _BYTES_PER_VALUE = 120  # while values of 8 bytes are merged: what was read, the order, the result
+
+
+#: Counts of each category field: a file of `write_run`, or still in memory.
+Run = Union[Path, Sequence[CountedValues]]
 
 
 def write_run(path: Path, fields: Iterable[CountedValues], text: str) -> None:
@@ -42,11 +46,11 @@ def read_text(path: Path) -> str:
         return str(run.metadata()["text"])
 
 
-def merge_field(runs: Sequence[Path], field: int, threshold: int, memory: int) -> Tuple[CountedValues, int]:
+def merge_field(runs: Sequence[Run], field: int, threshold: int, memory: int) -> Tuple[CountedValues, int]:
     """Add up the counts of one field.
 
     Args:
-        runs: files of `write_run`.
+        runs: all of them.
         field: from 0.
         threshold: values that occur fewer times in all are left out.
         memory: bytes to use, roughly; fields of more values are merged in ranges of hashes.
@@ -55,8 +59,7 @@ def merge_field(runs: Sequence[Path], field: int, threshold: int, memory: int) -
         the values with their counts, in the order of their hashes, and how many distinct ones there were before those
         below the threshold were left out.
     """
-    sizes = [_shape(run, f"{field}.hashes") for run in runs]
-    ranges = max(1, -(-sum(sizes) * _BYTES_PER_VALUE // memory))
+    ranges = max(1, -(-sum(_size(run, field) for run in runs) * _BYTES_PER_VALUE // memory))
     cuts = [_cuts(run, field, ranges) for run in runs]
     merged, distinct = [], 0
     for k in range(ranges):
@@ -67,23 +70,33 @@ def merge_field(runs: Sequence[Path], field: int, threshold: int, memory: int) -
     return (merged[0] if ranges == 1 else _concatenate(merged)), distinct
 
 
-def _shape(run: Path, name: str) -> int:
+def _size(run: Run, field: int) -> int:
+    if not isinstance(run, Path):
+        return len(run[field])
     with safe_open(str(run), "numpy") as file:
-        return int(file.get_slice(name).get_shape()[0])
+        return int(file.get_slice(f"{field}.hashes").get_shape()[0])
 
 
-def _cuts(run: Path, field: int, ranges: int) -> Int64:
+def _hashes(run: Run, field: int) -> UInt64:
+    if not isinstance(run, Path):
+        return run[field].hashes
+    with safe_open(str(run), "numpy") as file:
+        hashes: UInt64 = file.get_tensor(f"{field}.hashes")
+        return hashes
+
+
+def _cuts(run: Run, field: int, ranges: int) -> Int64:
     """int64[ranges + 1]: where equal ranges of the hashes begin and end in the run."""
-    with safe_open(str(run), "numpy") as file:
-        name = f"{field}.hashes"
-        if ranges == 1:
-            return np.array([0, file.get_slice(name).get_shape()[0]], np.int64)
-        bounds = np.array([(k << 64) // ranges for k in range(1, ranges)], np.uint64)
-        hashes = file.get_tensor(name)
-        return np.concatenate(([0], np.searchsorted(hashes, bounds), [len(hashes)])).astype(np.int64)
+    if ranges == 1:
+        return np.array([0, _size(run, field)], np.int64)
+    bounds = np.array([(k << 64) // ranges for k in range(1, ranges)], np.uint64)
+    hashes = _hashes(run, field)
+    return np.concatenate(([0], np.searchsorted(hashes, bounds), [len(hashes)])).astype(np.int64)
 
 
-def _read(run: Path, field: int, begin: int, end: int) -> CountedValues:
+def _read(run: Run, field: int, begin: int, end: int) -> CountedValues:
+    if not isinstance(run, Path):
+        return run[field].slice(begin, end)
     with safe_open(str(run), "numpy") as file:
 
         def part(name: str, first: int, last: int) -> Any:

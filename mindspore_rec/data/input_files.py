@@ -17,7 +17,6 @@ from mindspore_rec.config import ConfigError, UserError
 from mindspore_rec.data.read_ahead import read_ahead
 from mindspore_rec.stream.raw_lines import DAMAGE, drop_rows, end_of_rows, line_chunks, open_lines
 
-
 _SIDE_FILES = (".npy", ".json", ".part", ".md5")
 
 

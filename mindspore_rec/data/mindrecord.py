@@ -20,6 +20,13 @@ from mindspore_rec.data.part_files import Block, Blocks
 COLUMNS = ("id", "weight", "label")
 
 
+# A file begins with a header of this size, the places of its pages in it, and ends with a whole page: MindSpore's own
+# choice, 16 and 32 MiB, is more than the rows of a small part.
+_HEADER_BYTES = 4 << 20
+_PAGE_BYTES = 4 << 20
+_LARGEST_PAGE_BYTES = 256 << 20
+
+
 class MindRecordFile:
     """A MindRecord file being written, a sample a block; ``<path>.db`` is its index.
 
@@ -37,6 +44,8 @@ class MindRecordFile:
         if not self._has_schema:
             shapes = [[-1, *column.shape[1:]] for column in block]
             types = [{"type": column.dtype.name, "shape": shape} for column, shape in zip(block, shapes)]
+            self._writer.set_page_size(_page_bytes(block))
+            self._writer.set_header_size(_HEADER_BYTES)
             self._writer.add_schema(dict(zip(COLUMNS, types)), "blocks of rows: ids, weights, labels")
             self._has_schema = True
         sample = {name: np.ascontiguousarray(column) for name, column in zip(COLUMNS, block)}
@@ -52,6 +61,12 @@ class MindRecordFile:
         """Stop writing and remove both files."""
         for path in files_of(self._path):
             path.unlink(missing_ok=True)
+
+
+def _page_bytes(block: Block) -> int:
+    """A page holds several samples; a power of two."""
+    needed = 4 * sum(column.nbytes for column in block)
+    return min(max(_PAGE_BYTES, 1 << (needed - 1).bit_length()), _LARGEST_PAGE_BYTES)
 
 
 def files_of(path: Path) -> Tuple[Path, Path]:

@@ -7,7 +7,6 @@ last run or part ended; finished work over the same files is not done again.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -20,11 +19,12 @@ from typing import Any, Dict, List, Sequence
 from tqdm import tqdm
 
 from mindspore_rec.config import FeatureConfig, ProcessConfig
+from mindspore_rec.data.allocator import keep_freed_memory, return_freed_memory
 from mindspore_rec.data.build_dictionary import build_dictionary
 from mindspore_rec.data.convert import SETS, Conversion, convert
 from mindspore_rec.data.count_pass import CountPass
 from mindspore_rec.data.input_files import InputFile, find_files
-from mindspore_rec.features.dictionary_file import load_dictionary_file, write_dictionary_file
+from mindspore_rec.features.dictionary_file import write_dictionary_file
 from mindspore_rec.features.dictionary_pickles import write_pickles
 from mindspore_rec.features.spec import FeatureSpec
 
@@ -39,6 +39,7 @@ def process(config: ProcessConfig) -> Dict[str, Any]:
     Raises:
         UserError: the folder, a file or a row is not as it must be.
     """
+    keep_freed_memory()
     began = time.monotonic()
     folder = Path(config.data_path).absolute()
     files = find_files(folder, config.pattern)
@@ -130,7 +131,7 @@ def _collect(config: ProcessConfig, files: Sequence[InputFile], dictionaries: Pa
     part.write_text(json.dumps(statistics, indent=1))
     os.replace(part, dictionaries / "statistics.json")
     del counting, content
-    ctypes.CDLL(None).malloc_trim(0)  # pass two needs the memory in other processes
+    return_freed_memory()  # pass two needs it in other processes
     return statistics
 
 
@@ -154,7 +155,7 @@ def _convert(
         config.split_seed,
         config.format,
         config.sample_rows,
-        load_dictionary_file(dictionary, config.dense_dim, config.slot_dim).digest,
+        json.dumps(_key(config, files)),
     )
     with tqdm(total=sum(file_rows), desc=config.format, unit=" rows", unit_scale=True) as bar:
         rows = convert(work, _workers(config), bar.update)

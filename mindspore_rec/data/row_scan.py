@@ -34,6 +34,9 @@ class ScannedRows:
         buffer: uint8, the lines.
         labels: uint8[n], 0 or 1.
         numbers: float64[n, dense_dim], NaN where missing.
+        low: float64[dense_dim], smallest number of each field; infinity where there is none.
+        high: float64[dense_dim], largest; minus infinity where there is none.
+        missing: int64[dense_dim], rows without a number.
         hashes: uint64[slot_dim, n], of each value, as the dictionaries' tables hash it.
         spans: uint64[slot_dim, n], where in the buffer the value is: start << 24 | size.
         rejects: (row of the chunk, its index into ``REASONS``, its bytes) of each reject.
@@ -43,6 +46,9 @@ class ScannedRows:
     buffer: UInt8
     labels: UInt8
     numbers: Float64
+    low: Float64
+    high: Float64
+    missing: Int64
     hashes: UInt64
     spans: UInt64
     rejects: List[Tuple[int, int, bytes]]
@@ -102,6 +108,20 @@ def _scan(
         status[r] = KEPT
 
 
+@njit(cache=True, nogil=True)
+def _bounds(numbers: Float64) -> Tuple[Float64, Float64, Int64]:
+    fields = numbers.shape[1]
+    low, high, missing = np.full(fields, np.inf), np.full(fields, -np.inf), np.zeros(fields, np.int64)
+    for r in range(len(numbers)):
+        for k in range(fields):
+            value = numbers[r, k] + 0.0  # no negative zero
+            if value != value:
+                missing[k] += 1
+            else:
+                low[k], high[k] = min(low[k], value), max(high[k], value)
+    return low, high, missing
+
+
 def scan_rows(lines: bytes, spec: FeatureSpec) -> ScannedRows:
     r"""Scan whole lines.
 
@@ -138,4 +158,4 @@ def scan_rows(lines: bytes, spec: FeatureSpec) -> ScannedRows:
         kept = status == KEPT
         labels, numbers = labels[kept], numbers[kept]
         hashes, spans = hashes.compress(kept, axis=1), spans.compress(kept, axis=1)  # a field's still side by side
-    return ScannedRows(buffer, labels, numbers, hashes, spans, rejects, count)
+    return ScannedRows(buffer, labels, numbers, *_bounds(numbers), hashes, spans, rejects, count)

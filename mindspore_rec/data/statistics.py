@@ -56,11 +56,9 @@ class Totals:
         self.file, self.row = file, self.file_rows[file]
         self.bad_rows += len(rows.rejects)
         self.clicks += int(rows.labels.sum())
-        for k in range(self.dense_dim):
-            column = rows.numbers[:, k]
-            self.missing[k] += int(np.isnan(column).sum())
-            self.low[k] = min(self.low[k], float(np.fmin.reduce(column, initial=math.inf)))
-            self.high[k] = max(self.high[k], float(np.fmax.reduce(column, initial=-math.inf)))
+        self.missing = (rows.missing + self.missing).tolist()
+        self.low = np.minimum(rows.low, self.low).tolist()
+        self.high = np.maximum(rows.high, self.high).tolist()
         return first
 
     def bounds(self) -> Tuple[List[float], List[float]]:

@@ -15,7 +15,7 @@ from numba import njit
 
 from mindspore_rec.data.row_scan import span_size, span_start
 from mindspore_rec.features.batch import Int64, UInt8, UInt64
-from mindspore_rec.features.words import Whole
+from mindspore_rec.features.words import Whole, prefetch
 
 MAX_ROWS = (1 << 28) - 1
 _COUNT_BITS = np.uint64(28)
@@ -46,6 +46,12 @@ class CountedValues:
     def __len__(self) -> int:
         return len(self.hashes)
 
+    def slice(self, begin: int, end: int) -> CountedValues:
+        """Values ``begin`` to ``end``."""
+        offsets = self.offsets[begin : end + 1]
+        values = self.values[offsets[0] : offsets[-1]]
+        return CountedValues(self.hashes[begin:end], self.counts[begin:end], offsets - offsets[0], values)
+
     def take(self, order: Int64) -> CountedValues:
         """The values at these indexes, in this order (which may break that of the hashes)."""
         offsets, values = take_values(self.values, self.offsets, order)
@@ -67,6 +73,8 @@ class ValueCounts:
     """
 
     def __init__(self) -> None:
+        self._entries = np.zeros((_FIRST_CAPACITY, 2), np.uint64)
+        self._values = np.empty(1 << 14, np.uint8)
         self.clear()
 
     def __len__(self) -> int:
@@ -74,13 +82,13 @@ class ValueCounts:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the table."""
-        return self._entries.nbytes + len(self._values)
+        """Memory that what is counted needs; what was counted before may have left more."""
+        needed = max(_FIRST_CAPACITY, 1 << int(self._size / _MAX_LOAD).bit_length())
+        return 16 * needed + int(self._used)
 
     def clear(self) -> None:
-        """Forget all values."""
-        self._entries = np.zeros((_FIRST_CAPACITY, 2), np.uint64)
-        self._values = np.empty(1 << 14, np.uint8)
+        """Forget all values; the memory is kept for the next ones, which are likely to be as many."""
+        self._entries.fill(0)
         self._size: Whole = 0
         self._used: Whole = 0
 
@@ -103,11 +111,10 @@ class ValueCounts:
 
     def content(self) -> CountedValues:
         """All values with their counts."""
-        filled = self._entries[self._entries[:, 1] != _ZERO]
-        filled = filled[np.argsort(filled[:, 0], kind="stable")]  # fast where almost all is in order
-        offsets, values = _values_of(filled[:, 1], self._values)
-        counts = (filled[:, 1] & _COUNT_MASK).astype(np.int64)
-        return CountedValues(np.ascontiguousarray(filled[:, 0]), counts, offsets, values)
+        hashes, packed = np.empty(self._size, np.uint64), np.empty(self._size, np.uint64)
+        _sorted_entries(self._entries, hashes, packed)
+        offsets, values = _values_of(packed, self._values)
+        return CountedValues(hashes, (packed & _COUNT_MASK).astype(np.int64), offsets, values)
 
 
 @njit(cache=True, nogil=True)
@@ -124,11 +131,10 @@ def _add(
     """Count values from index ``begin`` on until there is no room for a new one; where it stopped, size and used."""
     mask, shift = np.uint64(len(entries) - 1), _shift(len(entries))
     most = np.int64(_MAX_LOAD * len(entries))
-    touched = _ZERO
     for i in range(begin, len(hashes)):
         if i % _AHEAD == 0:
             for k in range(i, min(i + _AHEAD, len(hashes))):
-                touched ^= entries[np.int64(hashes[k] >> shift), 1]
+                prefetch(entries, np.int64(hashes[k] >> shift) * 2)
         hashed = hashes[i]
         slot = hashed >> shift
         while True:
@@ -152,8 +158,6 @@ def _add(
                 entries[place, 1] = packed + _ONE
                 break
             slot = (slot + _ONE) & mask
-    if touched == _ONE:  # keeps the loads above alive
-        return len(hashes), size, used
     return len(hashes), size, used
 
 
@@ -177,6 +181,28 @@ def _rehash(old: UInt64, new: UInt64) -> None:
             slot = (slot + _ONE) & mask
         new[np.int64(slot), 0] = old[i, 0]
         new[np.int64(slot), 1] = old[i, 1]
+
+
+@njit(cache=True, nogil=True)
+def _sorted_entries(entries: UInt64, hashes: UInt64, packed: UInt64) -> None:
+    """Copy the entries in the order of their hashes, to which they are close: but those the end of the table sent on
+    to its beginning, which are taken last, each is a few places from its own."""
+    shift = _shift(len(entries))
+    count = 0
+    for sent_on in (False, True):
+        for i in range(len(entries)):
+            if entries[i, 1] == _ZERO:
+                if sent_on:
+                    break
+                continue
+            if (np.int64(entries[i, 0] >> shift) > i) != sent_on:
+                continue
+            place = count
+            while place > 0 and hashes[place - 1] > entries[i, 0]:
+                hashes[place], packed[place] = hashes[place - 1], packed[place - 1]
+                place -= 1
+            hashes[place], packed[place] = entries[i, 0], entries[i, 1]
+            count += 1
 
 
 @njit(cache=True, nogil=True)

@@ -18,7 +18,7 @@ from numba import njit
 
 from mindspore_rec.features.batch import Float64, Int32, Int64, UInt8, UInt32, UInt64
 from mindspore_rec.features.errors import FeatureConfigError
-from mindspore_rec.features.hashing import field_seeds, hash_span, join_values
+from mindspore_rec.features.hashing import avalanche, field_seeds, hash_span, join_values
 from mindspore_rec.features.id_table import IdTable, build_table
 from mindspore_rec.features.number_pickle import Number, load_number_dict
 
@@ -26,6 +26,8 @@ _MAX_BOUNDS_BYTES = 1 << 20
 _MAX_IDS_BYTES = 8 << 30
 _ZERO, _NINE = ord("0"), ord("9")
 _CATEGORY, _UNDERSCORE = ord("C"), ord("_")
+_FIELD_SHIFT = np.uint64(48)
+_SECOND = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,11 +138,22 @@ def dictionary_seeds(slot_dim: int) -> UInt32:
     return field_seeds(0, slot_dim)
 
 
+@njit(cache=True, nogil=True)
+def _sum_entries(fields: Int32, hashes: UInt64, ids: Int64, sums: UInt64) -> None:
+    """Add up two mixes of each entry: the sums do not depend on the order of the entries."""
+    for i in range(len(fields)):
+        mixed = avalanche(hashes[i] ^ avalanche(np.uint64(ids[i]) ^ (np.uint64(fields[i]) << _FIELD_SHIFT)))
+        sums[0] += mixed
+        sums[1] += avalanche(mixed + _SECOND)
+
+
 def digest(parts: List[npt.NDArray[Any]], fields: Int32, hashes: UInt64, ids: Int64) -> str:
     """32 hex digits of the content, whatever the order of its values."""
-    order = np.lexsort((hashes, fields))
+    sums = np.zeros(3, np.uint64)
+    _sum_entries(fields, hashes, ids, sums)
+    sums[2] = len(fields)
     content = hashlib.sha256()
-    for array in (*parts, fields[order], hashes[order], ids[order]):
+    for array in (*parts, sums):
         content.update(len(array).to_bytes(8, "little"))
         content.update(array.tobytes())
     return content.hexdigest()[:32]

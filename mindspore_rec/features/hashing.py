@@ -52,7 +52,8 @@ def _mix_second(word: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def _avalanche(word: np.uint64) -> np.uint64:
+def avalanche(word: np.uint64) -> np.uint64:
+    """Mix a word so that each bit of it decides each bit of the result; a bijection."""
     word = (word ^ (word >> _R33)) * _F1
     word = (word ^ (word >> _R33)) * _F2
     return word ^ (word >> _R33)
@@ -64,7 +65,7 @@ def _finish(first: np.uint64, second: np.uint64, size: Whole) -> np.uint64:
     second = second ^ np.uint64(size)
     first = first + second
     second = second + first
-    return _avalanche(first) + _avalanche(second)
+    return avalanche(first) + avalanche(second)
 
 
 @njit(cache=True, nogil=True)

@@ -89,6 +89,24 @@ def high_block(typing_context: Any, buffer: Any, position: Any) -> Tuple[Any, An
     return types.uint64(buffer, position), codegen
 
 
+@_typed
+def prefetch(typing_context: Any, array: Any, position: Any) -> Tuple[Any, Any]:
+    """``prefetch(array, position)``: have item ``position`` of the flattened, contiguous array in the cache soon."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        index = context.cast(builder, args[1], signature.args[1], types.intp)
+        pointer = builder.bitcast(builder.gep(data, [index]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+        read, keep, data_cache = number(0), number(3), number(1)
+        builder.call(function, [pointer, read, keep, data_cache])
+        return context.get_dummy_value()
+
+    return types.none(array, position), codegen
+
+
 def _load_block(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     array = context.make_array(signature.args[0])(context, builder, args[0])
     index = context.cast(builder, args[1], signature.args[1], types.intp)

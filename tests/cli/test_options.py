@@ -17,8 +17,8 @@ from mindspore_rec.cli.options import dump, load, resolve, run_cli
 from mindspore_rec.config import (
     ConfigError,
     ConsumerConfig,
-    ProcessConfig,
     KafkaConfig,
+    ProcessConfig,
     ProducerConfig,
     Section,
     TrainConfig,

@@ -32,7 +32,7 @@ def conversion(folder: Path, **changes: object) -> Conversion:
         "seed": 1,
         "format": "parquet",
         "block_rows": 100,
-        "dictionary_digest": "",
+        "dictionary_key": "",
     }
     return Conversion(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -92,7 +92,7 @@ def test_finished_parts_are_left_alone(folder: Path) -> None:
     assert not list((folder / "parquet").glob(".unfinished/*"))
 
 
-@pytest.mark.parametrize("change", [{"parts": 3}, {"test_size": 0.0}, {"dictionary_digest": "other"}], ids=str)
+@pytest.mark.parametrize("change", [{"parts": 3}, {"test_size": 0.0}, {"dictionary_key": "other"}], ids=str)
 def test_parts_of_other_work_are_replaced(folder: Path, change: Dict[str, object]) -> None:
     convert(conversion(folder), workers=1)
     other = conversion(folder, **change)
