@@ -7,24 +7,21 @@ own and moved into place before a note says what it holds: so finished parts are
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Optional, Sequence, Tuple
 
 import numpy as np
 
 from mindspore_rec.config import FeatureConfig, UserError
-from mindspore_rec.data.allocator import keep_freed_memory
 from mindspore_rec.data.input_files import InputFile, RowReader
-from mindspore_rec.data.part_files import open_part
+from mindspore_rec.data.part_files import open_part, prepare_format
+from mindspore_rec.data.share_processes import Shared, ShareRunner
 from mindspore_rec.data.split import is_test_row
 from mindspore_rec.features.engine import FeatureEngine, make_engine
 
@@ -32,7 +29,6 @@ SETS = ("train", "test")
 Counts = Dict[str, int]  # rows of each set
 
 _UNFINISHED = ".unfinished"
-_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -78,15 +74,27 @@ class Conversion:
         """Name of a part's file without its suffix."""
         return f"{kind}_input_part_{part:0{len(str(self.parts - 1))}d}"
 
+    def unfinished(self, part: int) -> Path:
+        """Where the part is written."""
+        return Path(self.folder) / _UNFINISHED / str(part)
+
     def note(self, part: int) -> Path:
         """The file that says that a part is finished."""
         return Path(self.folder) / f".part_{part}.json"
 
 
-def convert(work: Conversion, workers: int, on_rows: Callable[[int], object] = lambda rows: None) -> Counts:
+def start_runner(format: str) -> ShareRunner:
+    """Processes for `convert`; they load what the format needs at once."""
+    return ShareRunner(partial(prepare_format, format))
+
+
+def convert(
+    work: Conversion, runner: ShareRunner, workers: int, on_rows: Callable[[int], object] = lambda rows: None
+) -> Counts:
     """Write the parts that are not there yet.
 
     Args:
+        runner: of `start_runner`.
         workers: processes.
         on_rows: called with the rows taken in since the last call, those of finished parts first.
 
@@ -103,78 +111,36 @@ def convert(work: Conversion, workers: int, on_rows: Callable[[int], object] = l
         on_rows(end - begin)
     missing = [part for part in range(work.parts) if part not in written]
     if missing:
-        written.update(_convert_parts(work, missing, workers, on_rows))
+        # A process takes neighbouring parts, so that it looks for its place in a file once.
+        shares = [share.tolist() for share in np.array_split(np.array(missing), min(workers, len(missing)))]
+        written.update(runner.run(partial(_share_converter, work), shares, on_rows))
     return {kind: sum(counts[kind] for counts in written.values()) for kind in SETS}
 
 
-def _convert_parts(
-    work: Conversion, parts: Sequence[int], workers: int, on_rows: Callable[[int], object]
-) -> Dict[int, Counts]:
-    context = multiprocessing.get_context("spawn")
-    shared = Shared(context.Value("q", 0), context.Event())
-    # A process takes neighbouring parts, so that it looks for its place in a file once.
-    shares = [share.tolist() for share in np.array_split(np.array(parts), min(workers, len(parts)))]
-    written: Dict[int, Counts] = {}
-    shown = 0
-    with ProcessPoolExecutor(len(shares), context, initializer=_start, initargs=(shared,)) as pool:
-        left = {pool.submit(_convert_share, work, share) for share in shares}
-        try:
-            while left:
-                ended, left = wait(left, _POLL_SECONDS, FIRST_COMPLETED)
-                on_rows(shared.rows.value - shown)
-                shown = shared.rows.value
-                for future in ended:
-                    written.update(future.result())
-        except BrokenProcessPool:
-            raise UserError("a converting process was killed; is there memory for all workers?") from None
-        finally:
-            shared.stop.set()
-    return written
+def _share_converter(work: Conversion) -> Callable[[Sequence[int], Shared], None]:
+    """Load what all processes need; the function that converts a share of the parts."""
+    return partial(_convert_share, work, make_engine(work.features))
 
 
-class Shared(NamedTuple):
-    """What the processes share: rows taken in, and the wish to stop."""
-
-    rows: Any
-    stop: Any
-
-
-_shared: List[Shared] = []  # of a converting process: filled once, when it starts
-
-
-def _start(shared: Shared) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which stops us
-    keep_freed_memory()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _shared.append(shared)
+def _convert_share(work: Conversion, engine: FeatureEngine, parts: Sequence[int], shared: Shared) -> None:
+    reader = RowReader(work.files, work.file_rows)
+    with ThreadPoolExecutor(1) as finisher:  # the disk takes a part while the next one is made
+        finished = []
+        for part in parts:
+            counts = _convert_part(work, part, engine, reader, shared)
+            finished.append(finisher.submit(_finish_part, work, part, counts, shared))
+        for future in finished:
+            future.result()
 
 
-def _end_with_parent() -> None:
-    """A pool's process whose parent was killed would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _convert_share(work: Conversion, parts: Sequence[int]) -> Dict[int, Counts]:
-    engine, reader = make_engine(work.features), RowReader(work.files, work.file_rows)
-    written = {}
-    for part in parts:
-        written[part] = _convert_part(work, part, engine, reader)
-        if _shared[0].stop.is_set():
-            break
-    return written
-
-
-def _convert_part(work: Conversion, part: int, engine: FeatureEngine, reader: RowReader) -> Counts:
-    folder, unfinished = Path(work.folder), Path(work.folder) / _UNFINISHED / str(part)
+def _convert_part(work: Conversion, part: int, engine: FeatureEngine, reader: RowReader, shared: Shared) -> Counts:
+    unfinished = work.unfinished(part)
     unfinished.mkdir(parents=True)
     with ExitStack() as stack:
         names = [work.name(kind, part) for kind in SETS]
         train, test = (stack.enter_context(open_part(work.format, unfinished, n, work.block_rows)) for n in names)
         for first_row, chunk in reader.chunks(*work.rows_of_part(part)):
-            if _shared[0].stop.is_set():
+            if shared.stop.is_set():
                 raise UserError("stopped")
             features = engine.transform([chunk], "block")
             tested = is_test_row(first_row + features.row.astype(np.int64), work.test_size, work.seed)
@@ -183,17 +149,20 @@ def _convert_part(work: Conversion, part: int, engine: FeatureEngine, reader: Ro
                     writer.write(features.ids, features.weights, features.labels)
                 elif chosen.any():
                     writer.write(features.ids[chosen], features.weights[chosen], features.labels[chosen])
-            with _shared[0].rows.get_lock():
-                _shared[0].rows.value += int(features.rows_per_message.sum())
-    counts = {"train": train.rows, "test": test.rows}
-    for path in unfinished.iterdir():
+            with shared.rows.get_lock():
+                shared.rows.value += int(features.rows_per_message.sum())
+    return {"train": train.rows, "test": test.rows}
+
+
+def _finish_part(work: Conversion, part: int, counts: Counts, shared: Shared) -> None:
+    for path in work.unfinished(part).iterdir():
         _to_disk(path)
-        os.replace(path, folder / path.name)
-    unfinished.rmdir()
+        os.replace(path, Path(work.folder) / path.name)
+    work.unfinished(part).rmdir()
     note = work.note(part)
     note.with_suffix(".part").write_text(json.dumps({"key": work.key(), "rows": counts}))
     os.replace(note.with_suffix(".part"), note)
-    return counts
+    shared.results.put((part, counts))
 
 
 def _to_disk(path: Path) -> None:

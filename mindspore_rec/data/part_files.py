@@ -35,6 +35,20 @@ class BlockFile(Protocol):
         """Stop writing and remove what was written."""
 
 
+def prepare_format(format: str) -> None:
+    """Import what the format needs, before processes are forked that all need it.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if format == "mindrecord":
+        import mindspore_rec.data.mindrecord  # noqa: F401
+    else:
+        from mindspore_rec.data.parquet import require_pyarrow
+
+        require_pyarrow()
+
+
 class Blocks:
     """Cuts rows that come in any portions into blocks of one size; holds less than a block.
 

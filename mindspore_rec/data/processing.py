@@ -12,18 +12,22 @@ import logging
 import os
 import shutil
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Tuple
 
 from tqdm import tqdm
 
 from mindspore_rec.config import FeatureConfig, ProcessConfig
 from mindspore_rec.data.allocator import keep_freed_memory, return_freed_memory
 from mindspore_rec.data.build_dictionary import build_dictionary
-from mindspore_rec.data.convert import SETS, Conversion, convert
+from mindspore_rec.data.convert import SETS, Conversion, convert, start_runner
 from mindspore_rec.data.count_pass import CountPass
+from mindspore_rec.data.count_runs import Run
 from mindspore_rec.data.input_files import InputFile, find_files
+from mindspore_rec.data.share_processes import ShareRunner
+from mindspore_rec.data.statistics import Totals
 from mindspore_rec.features.dictionary_file import write_dictionary_file
 from mindspore_rec.features.dictionary_pickles import write_pickles
 from mindspore_rec.features.spec import FeatureSpec
@@ -48,13 +52,19 @@ def process(config: ProcessConfig) -> Dict[str, Any]:
             logger.warning("%s is empty", file.path)
     dictionaries = folder / "stats_dict"
     dictionaries.mkdir(exist_ok=True)
-    statistics = _known_statistics(config, files, dictionaries) or _collect(config, files, dictionaries)
-    summary = {
-        **{key: statistics[key] for key in ("rows", "bad_rows", "clicks", "distinct_values", "kept_values")},
-        "dictionaries": str(dictionaries),
-    }
-    if config.format != "none":
-        summary.update(_convert(config, files, statistics["file_rows"], dictionaries, folder / config.format))
+    statistics = _known_statistics(config, files, dictionaries)
+    totals = None if statistics else _count(config, files, dictionaries)
+    with ExitStack() as stack:
+        runner = None if config.format == "none" else stack.enter_context(start_runner(config.format))
+        if totals is not None:
+            statistics = _collect(config, files, dictionaries, *totals)
+        summary = {
+            **{key: statistics[key] for key in ("rows", "bad_rows", "clicks", "distinct_values", "kept_values")},
+            "dictionaries": str(dictionaries),
+        }
+        if runner is not None:
+            rows = statistics["file_rows"]
+            summary.update(_convert(config, files, rows, dictionaries, folder / config.format, runner))
     shutil.rmtree(_work_folder(folder), ignore_errors=True)
     return {**summary, "seconds": round(time.monotonic() - began, 1)}
 
@@ -81,7 +91,8 @@ def _known_statistics(config: ProcessConfig, files: Sequence[InputFile], diction
         return {}
 
 
-def _collect(config: ProcessConfig, files: Sequence[InputFile], dictionaries: Path) -> Dict[str, Any]:
+def _count(config: ProcessConfig, files: Sequence[InputFile], dictionaries: Path) -> Tuple[Totals, List[Run]]:
+    """Pass one."""
     spec = FeatureSpec(dense_dim=config.dense_dim, slot_dim=config.slot_dim)
     (dictionaries / "statistics.json").unlink(missing_ok=True)
     counting = CountPass(
@@ -103,9 +114,16 @@ def _collect(config: ProcessConfig, files: Sequence[InputFile], dictionaries: Pa
             bar.update(size)
 
         totals = counting.run(on_progress)
+    return totals, counting.runs
+
+
+def _collect(
+    config: ProcessConfig, files: Sequence[InputFile], dictionaries: Path, totals: Totals, runs: Sequence[Run]
+) -> Dict[str, Any]:
+    """Merge what pass one counted, write statistics and dictionaries."""
     with tqdm(total=config.slot_dim, desc="merge", unit=" fields") as bar:
         content, distinct = build_dictionary(
-            counting.runs,
+            runs,
             totals,
             config.slot_dim,
             config.threshold,
@@ -130,14 +148,18 @@ def _collect(config: ProcessConfig, files: Sequence[InputFile], dictionaries: Pa
     part = dictionaries / "statistics.json.part"
     part.write_text(json.dumps(statistics, indent=1))
     os.replace(part, dictionaries / "statistics.json")
-    del counting, content
-    return_freed_memory()  # pass two needs it in other processes
     return statistics
 
 
 def _convert(
-    config: ProcessConfig, files: Sequence[InputFile], file_rows: Sequence[int], dictionaries: Path, folder: Path
+    config: ProcessConfig,
+    files: Sequence[InputFile],
+    file_rows: Sequence[int],
+    dictionaries: Path,
+    folder: Path,
+    runner: ShareRunner,
 ) -> Dict[str, Any]:
+    return_freed_memory()  # the other processes need it
     dictionary = str(dictionaries / "dictionary.safetensors")
     features = FeatureConfig(
         dictionary=dictionary,
@@ -158,5 +180,5 @@ def _convert(
         json.dumps(_key(config, files)),
     )
     with tqdm(total=sum(file_rows), desc=config.format, unit=" rows", unit_scale=True) as bar:
-        rows = convert(work, _workers(config), bar.update)
+        rows = convert(work, runner, _workers(config), bar.update)
     return {**{f"{kind}_rows": rows[kind] for kind in SETS}, "files": str(folder)}

@@ -11,11 +11,8 @@ from mindspore_rec.features.dictionary_file import load_dictionary_file
 from mindspore_rec.features.encoding import make_encoding
 from mindspore_rec.features.errors import FeatureConfigError
 from mindspore_rec.features.numba_engine import NumbaEngine
-from mindspore_rec.features.pandas_engine import PandasEngine
 from mindspore_rec.features.reference import check_format, split_rows
 from mindspore_rec.features.spec import FeatureSpec
-
-_ENGINES = {"numba": NumbaEngine, "pandas": PandasEngine}
 
 
 class FeatureEngine(Protocol):
@@ -103,4 +100,9 @@ def make_engine(config: FeatureConfig) -> FeatureEngine:
         ((2, 2), [[0.0, 1.0], [0.0, 1.0]], [2])
     """
     dictionary = _load_dictionary(config)
-    return _ENGINES[config.engine](make_encoding(make_spec(config, dictionary), dictionary))
+    encoding = make_encoding(make_spec(config, dictionary), dictionary)
+    if config.engine == "pandas":
+        from mindspore_rec.features.pandas_engine import PandasEngine  # a third of a second nobody else needs
+
+        return PandasEngine(encoding)
+    return NumbaEngine(encoding)

@@ -13,11 +13,11 @@ import numpy as np
 from numba import njit
 
 from mindspore_rec.features.batch import Int32, Int64, UInt64
-from mindspore_rec.features.words import Whole
+from mindspore_rec.features.words import Whole, prefetch
 
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
-_BLOCK = 8  # rows: enough for misses to overlap, few enough that the cache keeps what they brought
+_BLOCK = 4  # rows: enough for misses to overlap, few enough that the cache keeps what they brought
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,23 +76,21 @@ def lookup(entries: UInt64, first: Whole, mask: np.uint64, unknown: Whole, hashe
 
 
 @njit(cache=True, nogil=True)
-def lookup_rows(entries: UInt64, first: Int64, mask: UInt64, unknown: Int64, ids: Int64) -> np.uint64:
-    """Replace hashes by ids, in place, in ``ids`` int64[n, slot_dim]. The value returned means nothing.
+def lookup_rows(entries: UInt64, first: Int64, mask: UInt64, unknown: Int64, ids: Int64) -> None:
+    """Replace hashes by ids, in place, in ``ids`` int64[n, slot_dim].
 
-    Of each block of rows the first loop only touches the home slot of every hash: its loads do not wait for each other,
-    so the cache misses overlap. The second finds the slots in the cache.
+    The first loop over a block of rows asks the cache for the home slots of all hashes, so the misses overlap; the
+    other one finds them there.
     """
-    touched = _ZERO
     for start in range(0, len(ids), _BLOCK):
         stop = min(start + _BLOCK, len(ids))
         for r in range(start, stop):
             for field in range(len(first)):
-                touched ^= entries[first[field] + np.int64(np.uint64(ids[r, field]) & mask[field]), 1]
+                prefetch(entries, 2 * (first[field] + np.int64(np.uint64(ids[r, field]) & mask[field])))
         for r in range(start, stop):
             for field in range(len(first)):
                 hashed = np.uint64(ids[r, field])
                 ids[r, field] = lookup(entries, first[field], mask[field], unknown[field], hashed)
-    return touched
 
 
 def build_table(hashes: UInt64, fields: Int32, ids: Int64, unknown: Int64) -> Tuple[IdTable, int]:
