@@ -14,12 +14,13 @@ from numba import njit
 
 from mindspore_rec.features.batch import KEPT, UNUSUAL, Float64, Int64, UInt8, UInt32, UInt64
 from mindspore_rec.features.dictionary import dictionary_seeds
-from mindspore_rec.features.hashing import hash_span, hash_values, join_values
+from mindspore_rec.features.hashing import hash_span, hash_values, hash_word, join_values
 from mindspore_rec.features.line_scan import split_line, split_lines
-from mindspore_rec.features.number_scan import scan_number
+from mindspore_rec.features.number_scan import read_integers, scan_number
 from mindspore_rec.features.reference import RowRejected, parse_row
 from mindspore_rec.features.spec import FeatureSpec
 from mindspore_rec.features.utf8_scan import is_utf8
+from mindspore_rec.features.words import Whole, first_bytes, load_word
 
 _LABEL_0, _LABEL_1 = ord("0"), ord("1")
 _SIZE_BITS = np.uint64(24)  # a line has less than 2**24 bytes
@@ -68,6 +69,28 @@ def span_size(span: np.uint64) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
+def _scan_numbers(
+    buffer: UInt8, stops: Int64, magnitudes: Int64, signs: Int64, numbers: Float64, row: Whole
+) -> bool:
+    """Fill a row of numbers; False where it gives up."""
+    if read_integers(buffer, stops[: len(magnitudes) + 1], magnitudes, signs) >= 0:
+        for field in range(len(magnitudes)):
+            missing = stops[field + 1] - stops[field] == 1
+            numbers[row, field] = np.nan if missing else float(magnitudes[field]) * float(signs[field])
+        return True
+    for field in range(len(magnitudes)):
+        first, stop = stops[field] + 1, stops[field + 1]
+        if first == stop:
+            numbers[row, field] = np.nan
+            continue
+        read, value, position = scan_number(buffer, first, False)
+        if not read or position != stop:
+            return False
+        numbers[row, field] = value
+    return True
+
+
+@njit(cache=True, nogil=True)
 def _scan(
     buffer: UInt8,
     starts: Int64,
@@ -81,6 +104,7 @@ def _scan(
 ) -> None:
     dense_dim = numbers.shape[1]
     stops = np.empty(1 + dense_dim + len(seeds), np.int64)
+    magnitudes, signs = np.empty(dense_dim, np.int64), np.empty(dense_dim, np.int64)
     for r in range(len(starts)):
         start, end = starts[r], ends[r]
         status[r] = UNUSUAL
@@ -89,21 +113,15 @@ def _scan(
         if stops[0] != start + 1 or not (buffer[start] == _LABEL_0 or buffer[start] == _LABEL_1):
             continue
         labels[r] = buffer[start] - _LABEL_0
-        plain = True
-        for field in range(dense_dim):
-            first, stop = stops[field] + 1, stops[field + 1]
-            if first == stop:
-                numbers[r, field] = np.nan
-                continue
-            read, value, position = scan_number(buffer, first, False)
-            plain &= read and position == stop
-            numbers[r, field] = value
-        if not plain:
+        if not _scan_numbers(buffer, stops, magnitudes, signs, numbers, r):
             continue
         for field in range(len(seeds)):
             first = stops[dense_dim + field] + 1
             size = stops[dense_dim + field + 1] - first
-            hashes[field, r] = hash_span(buffer, first, size, seeds[field])
+            if size <= 8:
+                hashes[field, r] = hash_word(first_bytes(load_word(buffer, first), size), size, seeds[field])
+            else:
+                hashes[field, r] = hash_span(buffer, first, size, seeds[field])
             spans[field, r] = (np.uint64(first) << _SIZE_BITS) | np.uint64(size)
         status[r] = KEPT
 

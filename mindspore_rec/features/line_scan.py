@@ -36,6 +36,15 @@ def _count_newlines(buffer: UInt8, end: Whole) -> Whole:
 
 
 @njit(cache=True, nogil=True)
+def has_blank_line(lines: UInt8) -> bool:
+    """Whether a newline comes first or right after another."""
+    blank = len(lines) > 0 and lines[0] == _NEWLINE
+    for position in range(1, len(lines)):  # without a way out: for the compiler to vectorise
+        blank |= (lines[position] == _NEWLINE) & (lines[position - 1] == _NEWLINE)
+    return blank
+
+
+@njit(cache=True, nogil=True)
 def split_lines(buffer: UInt8, offsets: Int64) -> Tuple[Int64, Int64, Int32, Int32, Int32]:
     """Where the lines of messages are.
 
