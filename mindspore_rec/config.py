@@ -89,7 +89,15 @@ class ChannelConfig(Section):
     max_queue_size: int = Field(10, ge=1, le=10000, description="windows in flight per partition, then senders wait")
 
 
-class ProducerConfig(KafkaConfig):
+class StreamConfig(Section):
+    """The synthetic click stream."""
+
+    seed: int = Field(7, ge=0, lt=2**64, description="seed of the synthetic stream")
+    drift: float = Field(0.0, ge=0, le=100, description="how often the hidden model is replaced, per million rows")
+    churn: float = Field(0.0, ge=0, le=100, description="share of long-tail ids that die and are replaced, likewise")
+
+
+class ProducerConfig(KafkaConfig, StreamConfig):
     """The program that fills the topic."""
 
     data_file: Optional[str] = Field(None, description="Criteo TSV, plain or .gz; default: the synthetic stream")
@@ -98,18 +106,14 @@ class ProducerConfig(KafkaConfig):
     block_rows: int = Field(1000, ge=1, le=100000, description="rows in a block message")
     rate: float = Field(0.0, ge=0, description="rows a second; 0: as fast as the broker takes them")
     limit: int = Field(0, ge=0, description="stop before this source row; 0: at the end of the file, or never")
-    seed: int = Field(7, ge=0, lt=2**64, description="seed of the synthetic stream")
 
 
-class SyntheticConfig(Section):
+class SyntheticConfig(StreamConfig):
     """Day files of the synthetic stream."""
 
     output: str = Field("run/synthetic", min_length=1, description="folder of the files; begun again, work goes on")
     days: int = Field(1, ge=1, le=10000, description="day files")
     rows_per_day: int = Field(1000000, ge=1, le=1000000000, description="rows in a day file, some 245 bytes each")
-    seed: int = Field(7, ge=0, lt=2**64, description="seed of the synthetic stream")
-    drift: float = Field(0.0, ge=0, le=100, description="how often the hidden model is replaced, per million rows")
-    churn: float = Field(0.0, ge=0, le=100, description="share of long-tail ids that die and are replaced, likewise")
     gzip: bool = Field(False, description="compress the day files to .tsv.gz")
 
 

@@ -25,7 +25,7 @@ def chunks_from(config: ProducerConfig) -> Callable[[int], Iterator[bytes]]:
     """The rows of the configured source, from a row on."""
     if config.data_file is not None:
         return partial(file_chunks, config.data_file)
-    stream = SyntheticStream(config.seed)
+    stream = SyntheticStream(config.seed, config.drift, config.churn)
     return partial(generated_chunks, stream.lines, rows=10_000)
 
 

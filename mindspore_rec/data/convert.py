@@ -83,19 +83,18 @@ class Conversion:
         return Path(self.folder) / f".part_{part}.json"
 
 
-def start_runner(format: str) -> ShareRunner:
-    """Processes for `convert`; they load what the format needs at once."""
-    return ShareRunner(partial(prepare_format, format))
+def start_runner(format: str, workers: int) -> ShareRunner:
+    """Up to ``workers`` processes for `convert`; they load what the format needs at once."""
+    return ShareRunner(partial(prepare_format, format), workers)
 
 
 def convert(
-    work: Conversion, runner: ShareRunner, workers: int, on_rows: Callable[[int], object] = lambda rows: None
+    work: Conversion, runner: ShareRunner, on_rows: Callable[[int], object] = lambda rows: None
 ) -> Counts:
     """Write the parts that are not there yet.
 
     Args:
         runner: of `start_runner`.
-        workers: processes.
         on_rows: called with the rows taken in since the last call, those of finished parts first.
 
     Returns:
@@ -112,7 +111,7 @@ def convert(
     missing = [part for part in range(work.parts) if part not in written]
     if missing:
         # A process takes neighbouring parts, so that it looks for its place in a file once.
-        shares = [share.tolist() for share in np.array_split(np.array(missing), min(workers, len(missing)))]
+        shares = [share.tolist() for share in np.array_split(np.array(missing), min(runner.workers, len(missing)))]
         written.update(runner.run(partial(_share_converter, work), shares, on_rows))
     return {kind: sum(counts[kind] for counts in written.values()) for kind in SETS}
 
@@ -140,7 +139,7 @@ def _convert_part(work: Conversion, part: int, engine: FeatureEngine, reader: Ro
         names = [work.name(kind, part) for kind in SETS]
         train, test = (stack.enter_context(open_part(work.format, unfinished, n, work.block_rows)) for n in names)
         for first_row, chunk in reader.chunks(*work.rows_of_part(part)):
-            if shared.stop.is_set():
+            if shared.stop.value:
                 raise UserError("stopped")
             features = engine.transform([chunk], "block")
             tested = is_test_row(first_row + features.row.astype(np.int64), work.test_size, work.seed)
@@ -149,8 +148,7 @@ def _convert_part(work: Conversion, part: int, engine: FeatureEngine, reader: Ro
                     writer.write(features.ids, features.weights, features.labels)
                 elif chosen.any():
                     writer.write(features.ids[chosen], features.weights[chosen], features.labels[chosen])
-            with shared.rows.get_lock():
-                shared.rows.value += int(features.rows_per_message.sum())
+            shared.add_rows(int(features.rows_per_message.sum()))
     return {"train": train.rows, "test": test.rows}
 
 

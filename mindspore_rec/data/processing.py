@@ -55,7 +55,7 @@ def process(config: ProcessConfig) -> Dict[str, Any]:
     statistics = _known_statistics(config, files, dictionaries)
     totals = None if statistics else _count(config, files, dictionaries)
     with ExitStack() as stack:
-        runner = None if config.format == "none" else stack.enter_context(start_runner(config.format))
+        runner = None if config.format == "none" else stack.enter_context(start_runner(config.format, _workers(config)))
         if totals is not None:
             statistics = _collect(config, files, dictionaries, *totals)
         summary = {
@@ -180,5 +180,5 @@ def _convert(
         json.dumps(_key(config, files)),
     )
     with tqdm(total=sum(file_rows), desc=config.format, unit=" rows", unit_scale=True) as bar:
-        rows = convert(work, runner, _workers(config), bar.update)
+        rows = convert(work, runner, bar.update)
     return {**{f"{kind}_rows": rows[kind] for kind in SETS}, "files": str(folder)}

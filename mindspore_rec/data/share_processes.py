@@ -22,17 +22,23 @@ _POLL_SECONDS = 0.2
 
 
 class Shared(NamedTuple):
-    """What the processes share.
+    """What the processes share. Without locks: one that was killed would keep them.
 
     Attributes:
-        rows: number with a lock, rows taken in.
-        stop: event, the wish to stop.
+        rows: a number for each process, rows taken in.
+        stop: not 0 once all are to stop.
         results: queue of (item, its result), and of exceptions.
+        place: which number is this process's.
     """
 
     rows: Any
     stop: Any
     results: Any
+    place: int = 0
+
+    def add_rows(self, count: int) -> None:
+        """Tell that rows were taken in."""
+        self.rows[self.place] += count
 
 
 Worker = Callable[[Sequence[int], Shared], None]
@@ -43,11 +49,13 @@ class ShareRunner:
 
     Args:
         prepare: picklable; called in the first process at once.
+        workers: the most shares there may be.
     """
 
-    def __init__(self, prepare: Callable[[], object]) -> None:
+    def __init__(self, prepare: Callable[[], object], workers: int) -> None:
+        self.workers = workers
         context = multiprocessing.get_context("spawn")
-        self._shared = Shared(context.Value("q", 0), context.Event(), context.Queue())
+        self._shared = Shared(context.RawArray("q", workers), context.RawValue("b", 0), context.Queue())
         self._job, job = context.Pipe()
         self._first = context.Process(target=_run_first, args=(prepare, job, self._shared))
         self._first.start()
@@ -84,15 +92,16 @@ class ShareRunner:
             except queue.Empty:
                 if self._first.exitcode is not None:
                     raise _killed() from None
-            on_rows(shared.rows.value - shown)
-            shown = shared.rows.value
+            rows = sum(shared.rows)
+            on_rows(rows - shown)
+            shown = rows
         return results
 
     def __enter__(self) -> ShareRunner:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._shared.stop.set()
+        self._shared.stop.value = 1
         self._job.close()  # what waits for work ends
         self._first.join()
 
@@ -114,7 +123,10 @@ def _run_first(prepare: Callable[[], object], job: Connection, shared: Shared) -
         shared.results.put(error)
         return
     fork = multiprocessing.get_context("fork")
-    others: List[BaseProcess] = [fork.Process(target=_run_share, args=(worker, share, shared)) for share in shares[1:]]
+    others: List[BaseProcess] = [
+        fork.Process(target=_run_share, args=(worker, share, shared._replace(place=k)))
+        for k, share in enumerate(shares[1:], 1)
+    ]
     for process in others:
         process.start()
     threading.Thread(target=_report_killed, args=(others, shared), daemon=True).start()

@@ -38,8 +38,8 @@ def conversion(folder: Path, **changes: object) -> Conversion:
 
 
 def converted(work: Conversion, workers: int, on_rows: Callable[[int], object] = lambda rows: None) -> Dict[str, int]:
-    with start_runner(work.format) as runner:
-        return convert(work, runner, workers, on_rows)
+    with start_runner(work.format, workers) as runner:
+        return convert(work, runner, on_rows)
 
 
 @pytest.fixture
