@@ -67,8 +67,7 @@ class KafkaBroker(Broker):
         ]
 
     def _format(self, settings: Path) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(settings)]
+        tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", new_cluster_id(), "-c", str(settings)]
         _run([*self._java(), *tool], START_SECONDS)
 
     def _settings(self) -> str:
@@ -128,3 +127,11 @@ def _run(command: Sequence[str], timeout: float) -> None:
     if done.returncode:
         lines = [line for line in done.stdout.decode("utf-8", "replace").split("\n") if line.strip()]
         raise BrokerFailed(f"{command[0]} failed with status {done.returncode}: {' '.join(lines[-3:])[:600]}")
+
+
+def new_cluster_id() -> str:
+    """A random id as Kafka writes them; none that begins with a dash, which its tools would take for an option."""
+    while True:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        if not cluster.startswith("-"):
+            return cluster

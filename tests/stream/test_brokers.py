@@ -5,18 +5,25 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 
 from mindspore_rec.config import KafkaConfig
 from mindspore_rec.stream import brokers
-from mindspore_rec.stream.apache_kafka import fetch_jars
+from mindspore_rec.stream.apache_kafka import fetch_jars, new_cluster_id
 from mindspore_rec.stream.brokers import Broker, BrokerFailed, KafkaBroker, TansuBroker, free_port
 from mindspore_rec.stream.kafka import create_topic, topic_partitions
 
 pytestmark = pytest.mark.kafka
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([uuid.UUID(bytes=b"\xf8" + bytes(15)), uuid.UUID(bytes=b"\xf8" + bytes(15)), uuid.UUID(int=1)])
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(drawn))
+    assert new_cluster_id() == "A" * 20 + "AQ"
 
 
 def test_a_broker_stops_and_starts_again_on_its_port(tmp_path: Path, broker: Broker) -> None:
