@@ -168,7 +168,7 @@ class HashTable:
             raise ValueError(f"table state has rows of shape {rows.shape}, expected ({ids.size}, {self._width})")
         if ids.size > self.max_rows:
             raise ValueError(f"table state has {ids.size} rows, max_rows={self.max_rows}")
-        self._index = IdIndex(self._row_ids, capacity=2 * max(ids.size, 512))
+        self._index = IdIndex(self._row_ids)
         found = self._index.find_or_add(np.ascontiguousarray(ids, dtype=np.int64))
         if self._index.size != ids.size or (found.size and int(found[-1]) != ids.size - 1):
             raise ValueError("table state names an id twice")

@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindspore_rec.embedding.index import MAX_LOAD, IdIndex
+from mindspore_rec.embedding.index import MAX_LOAD, SEGMENTS, IdIndex, load_of
 
 EVERY_PATTERN = np.array([0, -1, 1, 2**63 - 1, -(2**63), 2**32, -(2**32)], dtype=np.int64)
 
 
 def new_index(rows=100_000):
     row_ids = np.zeros(rows, dtype=np.int64)
-    return IdIndex(row_ids, capacity=16), row_ids
+    return IdIndex(row_ids), row_ids
 
 
 def test_every_bit_pattern_is_a_valid_id():
@@ -43,3 +43,65 @@ def test_structured_ids_are_found_after_growth(stride):
     np.testing.assert_array_equal(index.find_or_add(ids), np.arange(ids.size))
     np.testing.assert_array_equal(index.find(ids[::-1].copy()), np.arange(ids.size)[::-1])
     assert (index.find(np.setdiff1d(ids + 1, ids)) == -1).all()
+
+
+def unmixed(mixed: np.ndarray) -> np.ndarray:
+    """The ids that `mix64` turns into these."""
+    h = mixed ^ (mixed >> np.uint64(33))
+    for multiplier in (0xC4CEB9FE1A85EC53, 0xFF51AFD7ED558CCD):
+        h = h * np.uint64(pow(multiplier, -1, 2**64))
+        h ^= h >> np.uint64(33)
+    return h.view(np.int64)
+
+
+def test_no_call_moves_more_than_its_ids_pay_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    index, _ = new_index(600_000)
+    moved = []
+    grow = index._grow
+    monkeypatch.setattr(index, "_grow", lambda k: (moved.append(int(index._used[k])), grow(k)))
+    calls = []
+    for begin in range(0, 500_000, 5_000):
+        moved.clear()
+        index.find_or_add(np.arange(begin, begin + 5_000, dtype=np.int64))
+        calls.append(sum(moved))
+    largest = int(index._used.max())
+    assert max(calls[20:]) <= 4 * 5_000 + (1 << 14) + largest
+    assert sum(calls) <= 5 * 500_000, "it grows too often"
+    np.testing.assert_array_equal(index.find(np.arange(500_000, dtype=np.int64)), np.arange(500_000))
+
+
+def test_an_entry_takes_as_much_at_any_size() -> None:
+    index, _ = new_index(600_000)
+    per_entry = []
+    for begin in range(0, 500_000, 5_000):
+        index.find_or_add(np.arange(begin, begin + 5_000, dtype=np.int64))
+        per_entry.append(index.nbytes / index.size)
+    assert max(per_entry[10:]) < 12.5 and min(per_entry[10:]) > 10
+    load, probe = load_of(index)
+    assert 0.64 < load < 0.8 and 0 < probe < 500
+
+
+def test_ids_chosen_to_collide_are_refused() -> None:
+    index, _ = new_index()
+    tags = np.arange(60_000, dtype=np.uint64) << np.uint64(32)  # all in the first segment, in a short stretch of it
+    with pytest.raises(MemoryError, match=f"fall into one of {SEGMENTS} segments"):
+        index.find_or_add(unmixed(tags))
+
+
+@pytest.mark.parametrize("segment", [5, SEGMENTS - 1])
+def test_a_pile_at_the_end_of_a_segment_stays_in_it(segment: int) -> None:
+    index, _ = new_index()
+    tag = np.uint64((segment << 25) + (1 << 25) - 1)
+    few = np.arange(1500, dtype=np.uint64)
+    np.testing.assert_array_equal(index.find_or_add(unmixed((tag << np.uint64(32)) + few)), few)
+    with pytest.raises(MemoryError, match="fall into one of"):
+        index.find_or_add(unmixed((tag << np.uint64(32)) + np.arange(1500, 9000, dtype=np.uint64)))
+    np.testing.assert_array_equal(index.find(unmixed((tag << np.uint64(32)) + few)), few)
+
+
+def test_ids_of_one_tag_are_told_apart() -> None:
+    index, _ = new_index()
+    ids = unmixed((np.uint64(77) << np.uint64(32)) + np.arange(500, dtype=np.uint64))
+    np.testing.assert_array_equal(index.find_or_add(ids[::2].copy()), np.arange(250))
+    np.testing.assert_array_equal(index.find(ids)[::2], np.arange(250))
+    assert (index.find(ids)[1::2] == -1).all()
