@@ -13,7 +13,7 @@ from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
 from mindspore_rec.embedding.hashing import fill_uniform
 from mindspore_rec.embedding.index import IdIndex
 from mindspore_rec.embedding.memory import reserve
-from mindspore_rec.embedding.optimizers import ApplyRange
+from mindspore_rec.embedding.optimizers import ApplyRange, Slot, first_values
 from mindspore_rec.embedding.ranges import host_threads, over_ranges
 
 MEMORY_SHARE = 0.8
@@ -23,12 +23,14 @@ GRADIENT_LIMIT = np.float32(1e18)
 
 
 class SparseOptimizer(Protocol):
-    """What a table asks of its optimizer: the first value of each slot, and a kernel over row ranges."""
+    """What a table asks of its optimizer: the slots of a row, and a kernel over row ranges."""
 
     @property
-    def slots(self) -> Tuple[float, ...]: ...
+    def slots(self) -> Tuple[Slot, ...]: ...
 
-    def kernel(self, store: np.ndarray, rows: np.ndarray, grads: np.ndarray, step: int) -> ApplyRange: ...
+    def kernel(
+        self, store: np.ndarray, rows: np.ndarray, grads: np.ndarray, step: int, rates: Optional[np.ndarray] = None
+    ) -> ApplyRange: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class HashTable:
         self.init = init
         self.seed = seed
         self.step = 0
-        self._first = np.array([v for v in optimizer.slots for _ in range(dim)], dtype=np.float32)
+        self._first = first_values(optimizer.slots, dim)
         self._width = dim + self._first.size
         self.max_rows = max_rows or _rows_in_memory(self._width)
         self._store = reserve(self.max_rows, self._width, np.float32)
@@ -142,10 +144,17 @@ class HashTable:
         over_ranges(kernel, distinct.ids.size, self.dim, self._threads)
         return sums, bool(usable.all())
 
-    def apply(self, batch: Prepared, sums: np.ndarray) -> None:
-        """Update the rows of the batch's distinct ids with their summed gradients, float32[u, dim]."""
+    def apply(self, batch: Prepared, sums: np.ndarray, rates: Optional[np.ndarray] = None) -> None:
+        """Update the rows of the batch's distinct ids.
+
+        Args:
+            sums: float32[u, dim], their summed gradients.
+            rates: float32[u], factors of their learning rates; default: all 1.
+        """
+        if rates is not None and (rates.shape != (sums.shape[0],) or rates.dtype != np.float32):
+            raise ValueError(f"rates is {rates.dtype}{list(rates.shape)}, expected float32[{sums.shape[0]}]")
         self.step += 1
-        kernel = self.optimizer.kernel(self._store, batch.rows, sums, self.step)
+        kernel = self.optimizer.kernel(self._store, batch.rows, sums, self.step, rates)
         over_ranges(kernel, sums.shape[0], self._width, self._threads)
 
     def state(self) -> Dict[str, np.ndarray]:
