@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from mindspore_rec.embedding.field_rates import field_factors
 from mindspore_rec.embedding.optimizers import Adagrad
 from mindspore_rec.embedding.table import HashTable, SparseOptimizer
 
@@ -26,6 +27,9 @@ class HashEmbeddingLookup(nn.Cell):
         init: new rows are uniform in [-init, init), a function of (seed, id) alone.
         seed: seed of the initial values.
         max_rows: bound on the rows; default: what 80 % of host memory holds.
+        field_learning_rates: a factor of the optimizer's learning rate for each column of the ids, 1e-6 to 1e6. Where
+            the network calls the lookup several times, for the columns of all calls, one call after another. An id
+            under several columns of a batch takes the smallest of their factors. Default: all 1.
 
     Inputs:
         ids, int64 [batch, fields]. Outputs: float32 [batch, fields, embedding_size].
@@ -40,6 +44,7 @@ class HashEmbeddingLookup(nn.Cell):
         init: float = 0.01,
         seed: int = 0,
         max_rows: int = 0,
+        field_learning_rates: Optional[Sequence[float]] = None,
     ) -> None:
         super().__init__()
         if not isinstance(embedding_size, int) or isinstance(embedding_size, bool) or embedding_size < 1:
@@ -51,6 +56,8 @@ class HashEmbeddingLookup(nn.Cell):
         # Past Cell.__setattr__: blocks are set anew for each compiled shape and are no parameters of the network.
         table = HashTable(embedding_size, optimizer or Adagrad(), init=init, seed=seed, max_rows=max_rows)
         object.__setattr__(self, "table", table)
+        factors = None if field_learning_rates is None else field_factors(field_learning_rates)
+        object.__setattr__(self, "field_factors", factors)
         self.use_blocks((), ())
 
     def use_blocks(self, rows: Tuple[Parameter, ...], ids: Tuple[Parameter, ...]) -> None:

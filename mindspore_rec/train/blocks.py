@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from mindspore import Parameter, Tensor
 
 from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
+from mindspore_rec.embedding.field_rates import rates_of_ids
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.embedding.ranges import in_parallel
 from mindspore_rec.embedding.table import Prepared
@@ -31,6 +32,12 @@ class _TableBlocks:
     def key(self) -> IdsKey:
         """What this table reads; tables that read the same share the search for distinct ids."""
         return tuple((call.input_index, call.columns) for call in self.calls)
+
+    def rates(self, distinct: DistinctIds) -> Optional[np.ndarray]:
+        """float32[u], the factor of each id's learning rate, where the lookup has such factors."""
+        if self.cell.field_factors is None:
+            return None
+        return rates_of_ids(distinct, self.cell.field_factors, [len(call.columns) for call in self.calls])
 
 
 class BatchBlocks:
@@ -99,12 +106,15 @@ class BatchBlocks:
     def apply(self, prepared: Sequence[Prepared], sums: Sequence[np.ndarray]) -> None:
         """Let each table's optimizer update its rows."""
         for table, batch, total in zip(self._tables, prepared, sums):
-            table.cell.table.apply(batch, total)
+            table.cell.table.apply(batch, total, table.rates(batch.distinct))
 
 
 def _make(calls: List[LookupCall], capacity: int) -> _TableBlocks:
     cell = calls[0].cell
     name = cell.table_name
+    factors, columns = cell.field_factors, sum(len(call.columns) for call in calls)
+    if factors is not None and factors.size != columns:
+        raise ValueError(f"lookup {name!r}: {factors.size} field_learning_rates for {columns} columns of ids")
     buffers = [np.zeros((capacity, *call.shape, cell.embedding_size), np.float32) for call in calls]
     rows = tuple(Parameter(Tensor(b), name=f"{name}.rows.{capacity}.{k}") for k, b in enumerate(buffers))
     ids: Tuple[Parameter, ...] = ()

@@ -16,9 +16,9 @@ FIELDS = 3
 class OneTable(nn.Cell):
     """sum(weights * rows) through a Dense layer."""
 
-    def __init__(self, dim=4, optimizer=None):
+    def __init__(self, dim=4, optimizer=None, **options):
         super().__init__()
-        self.deep = HashEmbeddingLookup(dim, optimizer=optimizer or SGD(0.5), init=0.1, seed=3)
+        self.deep = HashEmbeddingLookup(dim, optimizer=optimizer or SGD(0.5), init=0.1, seed=3, **options)
         self.out = nn.Dense(dim, 1)
 
     def construct(self, ids, weights):
@@ -28,9 +28,9 @@ class OneTable(nn.Cell):
 class TwoTowers(nn.Cell):
     """One table looked up twice, for columns 0 and 2 of the ids; and a second table for column 1."""
 
-    def __init__(self):
+    def __init__(self, **options):
         super().__init__()
-        self.shared = HashEmbeddingLookup(4, optimizer=Adagrad(0.1), init=0.1)
+        self.shared = HashEmbeddingLookup(4, optimizer=Adagrad(0.1), init=0.1, **options)
         self.bias = HashEmbeddingLookup(1, optimizer=SGD(0.1), init=0.1)
         self.scale = nn.Dense(1, 1)
 

@@ -98,6 +98,52 @@ def test_several_lookups_of_one_table():
         np.testing.assert_allclose(network.shared.table.lookup(np.array([value]))[0], after, atol=1e-5)
 
 
+def moves(network, table, ids, batch):
+    """What one step, from the same dense parameters, adds to the rows of `ids`."""
+    for name, parameter in network.parameters_and_names():
+        if "table_stamp" not in name:
+            parameter.set_data(ms.Tensor(np.full(parameter.shape, 0.5, np.float32)))
+    table.prepare(ids)
+    before = table.lookup(ids)
+    _, step = new_step(network)
+    step.expect_rows(50)  # more than the batch has
+    step(*batch)
+    return table.lookup(ids) - before
+
+
+def test_each_field_has_its_learning_rate():
+    batch = rows(40)
+    batch[0][:] += np.arange(3) * 2**50  # disjoint fields
+    ids = batch[0].ravel()
+    plain, rated = OneTable(), OneTable(field_learning_rates=[1, 0.25, 3.0])
+    expected = moves(plain, plain.deep.table, ids, batch).reshape(40, 3, 4) * np.array([[[1], [0.25], [3]]])
+    assert np.abs(expected).min() > 0
+    np.testing.assert_allclose(moves(rated, rated.deep.table, ids, batch).reshape(40, 3, 4), expected, atol=1e-6)
+
+
+def test_learning_rates_of_several_lookups_follow_the_order_of_the_calls():
+    batch = rows(20, seed=3)
+    batch[0][:] += np.arange(3) * 2**50
+    ids = batch[0][:, [0, 2]].ravel()
+    plain, rated = TwoTowers(), TwoTowers(field_learning_rates=[0.5, 2.0])
+    expected = moves(plain, plain.shared.table, ids, batch).reshape(20, 2, 4) * np.array([[[0.5], [2.0]]])
+    np.testing.assert_allclose(moves(rated, rated.shared.table, ids, batch).reshape(20, 2, 4), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (lambda: OneTable(field_learning_rates=[1, 2]), "lookup 'deep': 2 field_learning_rates for 3 columns of ids"),
+        (lambda: TwoTowers(field_learning_rates=[1]), "lookup 'shared': 1 field_learning_rates for 2 columns of ids"),
+    ],
+    ids=["one lookup", "several"],
+)
+def test_learning_rates_for_other_columns_are_refused_at_the_first_step(network, message):
+    network, step = new_step(network())
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        step(*rows(8))
+
+
 @pytest.mark.parametrize("poison", [np.nan, 1e30], ids=["nan", "gradient whose square overflows"])
 def test_a_batch_that_is_not_finite_changes_nothing(poison):
     network, step = new_step()
