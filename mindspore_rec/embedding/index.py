@@ -15,14 +15,19 @@ from __future__ import annotations
 from typing import Tuple
 
 import numpy as np
-from numba import njit
 
-from mindspore_rec.embedding.hashing import mix64
+from mindspore_rec.embedding.index_kernels import (
+    NO_ROW,
+    find,
+    find_or_add,
+    longest_probe,
+    put_back,
+    remove,
+    take_out,
+)
 from mindspore_rec.embedding.memory import reserve, use_huge_pages
-from mindspore_rec.features.words import prefetch
 
 LOAD = 0.8  # a fuller segment is due to grow
-MAX_LOAD = 0.92  # one as full as this grows at once
 _MOVES_PER_ID = 4  # entries moved for each new id, at most; in the long run 1 / (GROWTH - 1) have to be
 _MOVES_PER_CALL = 1 << 14
 GROWTH = 1.3
@@ -31,22 +36,20 @@ _FIRST_CAPACITY = 32.0
 _HUGE_FROM = 1 << 17  # entries of a segment: from 1 MiB on huge pages waste less than they save
 _SLACK = 1024  # entries a cluster may run past the largest capacity
 
-_LOW_BITS = 25  # of a tag: all but those that choose the segment
-_SHIFT = np.uint64(_LOW_BITS)
-_LOW_MASK = np.uint64((1 << _LOW_BITS) - 1)
-_EMPTY = np.uint64(0)
-_HALF = np.uint64(32)
-_ROW = np.uint64(0xFFFFFFFF)
-_BLOCK = 16  # ids: their cache misses overlap
-
 
 class IdIndex:
     """Map from int64 ids to row numbers; the ids themselves stay in the caller's `row_ids`, int64[rows].
 
+    Attributes:
+        size: ids there are.
+        end: rows 0 to end - 1 are in use or free.
+
     >>> row_ids = np.zeros(100, np.int64)
     >>> index = IdIndex(row_ids)
-    >>> index.find_or_add(np.array([7, -1])).tolist(), index.find(np.array([-1, 8])).tolist()
+    >>> index.find_or_add(np.array([7, -1]))[0].tolist(), index.find(np.array([-1, 8])).tolist()
     ([0, 1], [1, -1])
+    >>> index.remove(np.array([7])).tolist(), index.find_or_add(np.array([5]))[0].tolist()  # its row is used again
+    ([0], [0])
     """
 
     def __init__(self, row_ids: np.ndarray) -> None:
@@ -58,7 +61,8 @@ class IdIndex:
         self._capacities = self._ideal.astype(np.int64)
         self._scratch = np.empty(0, np.uint64)
         self._used = np.zeros(SEGMENTS, np.int64)
-        self.size = 0
+        self._free = np.empty(0, np.int32)  # a stack: the first `end - size` of them
+        self.size = self.end = 0
 
     @property
     def capacity(self) -> int:
@@ -72,25 +76,62 @@ class IdIndex:
 
     def find(self, ids: np.ndarray) -> np.ndarray:
         """Return int32[n] rows of int64[n] ids, -1 where unknown."""
-        rows: np.ndarray = _find(self._entries, self._stride, self._capacities, self._row_ids, ids)
+        rows: np.ndarray = find(self._entries, self._stride, self._capacities, self._row_ids, ids)
         return rows
 
-    def find_or_add(self, ids: np.ndarray) -> np.ndarray:
-        """Return int32[n] rows of distinct ids; an unknown one gets the next row, in order, and goes into row_ids.
+    @property
+    def free_rows(self) -> np.ndarray:
+        """int32[end - size] rows below `end` that no id has."""
+        return self._free[: self.end - self.size]
+
+    def find_or_add(self, ids: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Find ids and add unknown ones, each of which gets a free row, else the next one, and goes into row_ids.
+
+        Args:
+            ids: int64[n], each once.
+
+        Returns:
+            int32[n] rows of the ids, and int32[m], those of them that are new, in the order of the ids.
 
         Raises:
-            MemoryError: the ids do not spread over the segments: somebody chose them so.
+            MemoryError: there is no row left, or the ids do not spread over the segments: somebody chose them so.
         """
-        rows = np.empty(ids.size, dtype=np.int32)
+        rows, added = np.empty(ids.size, dtype=np.int32), np.empty(ids.size, dtype=np.int32)
         done, before = 0, self.size
         while True:
-            done, self.size, full = _find_or_add(
-                self._entries, self._stride, self._capacities, self._used, self._row_ids, ids, rows, done, self.size
+            done, new, self.end, full = find_or_add(
+                self._entries,
+                self._stride,
+                self._capacities,
+                self._used,
+                self._row_ids,
+                ids,
+                rows,
+                added[self.size - before :],
+                self._free,
+                self.end - self.size,
+                self.end,
+                done,
             )
+            self.size += new
+            if full == NO_ROW:
+                raise MemoryError(f"no row left: all {self._row_ids.size} are in use")
             if full < 0:
                 break
             self._grow(full)
         self._grow_due(_MOVES_PER_ID * (self.size - before) + _MOVES_PER_CALL)
+        return rows, added[: self.size - before]
+
+    def remove(self, ids: np.ndarray) -> np.ndarray:
+        """Remove ids, int64[n]; return int32[m], the rows of those there were, free from now on."""
+        free = self.end - self.size
+        if self._free.size < free + ids.size:
+            self._free = np.concatenate((self._free[:free], np.empty(free + ids.size, dtype=np.int32)))
+        removed = remove(
+            self._entries, self._stride, self._capacities, self._used, self._row_ids, ids, self._free[free:]
+        )
+        self.size -= removed
+        rows: np.ndarray = self._free[free : free + removed].copy()
         return rows
 
     def _grow_due(self, moves: int) -> None:
@@ -107,130 +148,25 @@ class IdIndex:
         self._ideal[segment] *= GROWTH
         capacity = int(self._ideal[segment])
         if capacity + _SLACK > self._stride:
-            raise MemoryError(f"{self._used[segment]} of {self.size} ids fall into one of {SEGMENTS} segments")
+            raise self._uneven(segment)
         first = segment * self._stride
         if capacity >= _HUGE_FROM > self._capacities[segment]:
             use_huge_pages(self._entries[first : first + self._stride])
         if self._scratch.size < capacity:  # of more than all that grow to this size need, and kept for the next
             self._scratch = np.empty(2 * capacity + _SLACK, np.uint64)
-        _rebuild(self._entries, first, int(self._capacities[segment]), capacity, self._scratch)
+        old, last = int(self._capacities[segment]), first + self._stride
+        count = take_out(self._entries, first, old, self._scratch)
+        if not put_back(self._entries, first, last, capacity, self._scratch, count):
+            self._entries[first:last] = 0
+            put_back(self._entries, first, last, old, self._scratch, count)
+            raise self._uneven(segment)
         self._capacities[segment] = capacity
 
-
-@njit(cache=True, nogil=True, inline="always")
-def _home(tag, stride, capacities):  # type: ignore[no-untyped-def]
-    segment = np.int64(tag >> _SHIFT)
-    place = ((tag & _LOW_MASK) * np.uint64(capacities[segment])) >> _SHIFT
-    return segment * stride + np.int64(place)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _next_match(entries, slot, tag):  # type: ignore[no-untyped-def]
-    """First slot from `slot` on that is empty or has the tag."""
-    entry = entries[slot]
-    while entry != _EMPTY and entry >> _HALF != tag:
-        slot += 1
-        entry = entries[slot]
-    return slot
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _ask_ahead(entries, stride, capacities, row_ids, ids, begin, end, tags, slots):  # type: ignore[no-untyped-def]
-    """Fill in tags of ids[begin:end] and where each may be; their entries and their ids are on the way to the cache."""
-    for k in range(end - begin):
-        tags[k] = mix64(ids[begin + k]) >> _HALF
-        slots[k] = _home(tags[k], stride, capacities)
-        prefetch(entries, slots[k])
-    for k in range(end - begin):
-        slots[k] = _next_match(entries, slots[k], tags[k])
-        entry = entries[slots[k]]
-        if entry != _EMPTY:
-            prefetch(row_ids, np.int64(entry & _ROW) - 1)
-
-
-@njit(cache=True, nogil=True)
-def _find(entries, stride, capacities, row_ids, ids):  # type: ignore[no-untyped-def]
-    rows = np.empty(ids.size, dtype=np.int32)
-    tags, slots = np.empty(_BLOCK, dtype=np.uint64), np.empty(_BLOCK, dtype=np.int64)
-    for begin in range(0, ids.size, _BLOCK):
-        end = min(begin + _BLOCK, ids.size)
-        _ask_ahead(entries, stride, capacities, row_ids, ids, begin, end, tags, slots)
-        for k in range(end - begin):
-            value, tag, slot = ids[begin + k], tags[k], slots[k]
-            row = np.int64(-1)
-            entry = entries[slot]
-            while entry != _EMPTY:
-                candidate = np.int64(entry & _ROW) - 1
-                if row_ids[candidate] == value:
-                    row = candidate
-                    break
-                slot = _next_match(entries, slot + 1, tag)
-                entry = entries[slot]
-            rows[begin + k] = row
-    return rows
-
-
-@njit(cache=True, nogil=True)
-def _find_or_add(entries, stride, capacities, used, row_ids, ids, rows, done, size):  # type: ignore[no-untyped-def]
-    """Go on from ids[done]; return how far it came, the rows there are, and the segment that must grow first, or -1."""
-    tags, slots = np.empty(_BLOCK, dtype=np.uint64), np.empty(_BLOCK, dtype=np.int64)
-    for begin in range(done, ids.size, _BLOCK):
-        end = min(begin + _BLOCK, ids.size)
-        _ask_ahead(entries, stride, capacities, row_ids, ids, begin, end, tags, slots)
-        for k in range(end - begin):
-            i = begin + k
-            value, tag, slot = ids[i], tags[k], slots[k]
-            while True:
-                slot = _next_match(entries, slot, tag)  # again: an id of this block may have taken the empty slot
-                entry = entries[slot]
-                if entry == _EMPTY:
-                    segment = np.int64(tag >> _SHIFT)
-                    if used[segment] + 1 > MAX_LOAD * capacities[segment] or slot >= (segment + 1) * stride:
-                        return i, size, segment
-                    row_ids[size] = value
-                    entries[slot] = (tag << _HALF) | np.uint64(size + 1)
-                    used[segment] += 1
-                    rows[i] = size
-                    size += 1
-                    break
-                candidate = np.int64(entry & _ROW) - 1
-                if row_ids[candidate] == value:
-                    rows[i] = candidate
-                    break
-                slot += 1
-    return ids.size, size, -1
-
-
-@njit(cache=True, nogil=True)
-def _rebuild(entries, first, old_capacity, capacity, scratch):  # type: ignore[no-untyped-def]
-    """Spread the entries of the segment that begins at `first` over its new capacity."""
-    count, slot = 0, first
-    while slot < first + old_capacity or entries[slot] != _EMPTY:
-        if entries[slot] != _EMPTY:
-            scratch[count] = entries[slot]
-            entries[slot] = _EMPTY
-            count += 1
-        slot += 1
-    for k in range(count):  # almost in the order of their homes
-        slot = first + np.int64((((scratch[k] >> _HALF) & _LOW_MASK) * np.uint64(capacity)) >> _SHIFT)
-        while entries[slot] != _EMPTY:
-            slot += 1
-        entries[slot] = scratch[k]
+    def _uneven(self, segment: int) -> MemoryError:
+        used = self._used[segment]
+        return MemoryError(f"{used} of {self.size} ids fall into one of {SEGMENTS} segments, close together")
 
 
 def load_of(index: IdIndex) -> Tuple[float, int]:
     """Share of the entries in use, and how far the farthest is from its home."""
-    return index.size / index.capacity, int(_longest_probe(index._entries, index._stride, index._capacities))
-
-
-@njit(cache=True, nogil=True)
-def _longest_probe(entries, stride, capacities):  # type: ignore[no-untyped-def]
-    longest = 0
-    for segment in range(capacities.size):
-        slot = segment * stride
-        while slot < segment * stride + capacities[segment] or entries[slot] != _EMPTY:
-            entry = entries[slot]
-            if entry != _EMPTY:
-                longest = max(longest, slot - _home(entry >> _HALF, stride, capacities))
-            slot += 1
-    return longest
+    return index.size / index.capacity, int(longest_probe(index._entries, index._stride, index._capacities))

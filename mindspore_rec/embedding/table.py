@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Dict, Optional, Protocol, Tuple, Union
+from typing import Dict, List, Optional, Protocol, Tuple, Union
 
 import numpy as np
 from numba import njit
@@ -85,6 +85,7 @@ class HashTable:
         self._row_ids = reserve(self.max_rows, 0, np.int64)
         self._index = IdIndex(self._row_ids)
         self._threads = threads or host_threads()
+        self._evicted: List[np.ndarray] = []
         self._sums = np.empty((0, dim), dtype=np.float32)
 
     def __len__(self) -> int:
@@ -92,8 +93,8 @@ class HashTable:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of rows, ids and index in use."""
-        return len(self) * (self._store.itemsize * self._width + self._row_ids.itemsize) + self._index.nbytes
+        """Bytes of rows, ids and index in use, free rows among them."""
+        return self._index.end * (self._store.itemsize * self._width + self._row_ids.itemsize) + self._index.nbytes
 
     def prepare(self, ids: Union[np.ndarray, DistinctIds]) -> Prepared:
         """Give every id of the batch a row, new where it has none.
@@ -106,9 +107,8 @@ class HashTable:
             unknown = int((self._index.find(distinct.ids) < 0).sum())
             if len(self) + unknown > self.max_rows:
                 raise MemoryError(f"embedding table is full: {len(self)} rows, max_rows={self.max_rows}")
-        before = len(self)
-        rows = self._index.find_or_add(distinct.ids)
-        _initialize(self._store, self._row_ids, before, len(self), self.dim, self._first, self.seed, self.init)
+        rows, added = self._index.find_or_add(distinct.ids)
+        _initialize(self._store, self._row_ids, added, self.dim, self._first, self.seed, self.init)
         return Prepared(distinct, rows)
 
     def read(self, batch: Prepared, out: Optional[np.ndarray] = None) -> np.ndarray:
@@ -157,12 +157,28 @@ class HashTable:
         kernel = self.optimizer.kernel(self._store, batch.rows, sums, self.step, rates)
         over_ranges(kernel, sums.shape[0], self._width, self._threads)
 
+    def evict(self, ids: np.ndarray) -> int:
+        """Remove ids, int64[n], each once; how many had a row. Their rows are used again for the next new ids."""
+        rows = self._index.remove(np.ascontiguousarray(ids, dtype=np.int64))
+        self._evicted.append(self._row_ids[rows])
+        return int(rows.size)
+
+    def take_evicted(self) -> np.ndarray:
+        """Tombstones: int64[n], the ids evicted since the last call that have no row now, each once, ascending."""
+        ids = np.unique(np.concatenate([np.empty(0, np.int64), *self._evicted]))
+        self._evicted.clear()
+        return ids[self._index.find(ids) < 0]
+
     def state(self) -> Dict[str, np.ndarray]:
-        """The whole state, without copying: ids int64[r], rows float32[r, width], step int64[1]."""
-        size = len(self)
+        """The whole state: ids int64[r], rows float32[r, width], step int64[1]; not copied where no row is free."""
+        rows: Union[slice, np.ndarray] = slice(0, self._index.end)
+        if self._index.free_rows.size:
+            in_use = np.ones(self._index.end, dtype=np.bool_)
+            in_use[self._index.free_rows] = False
+            rows = np.flatnonzero(in_use)
         return {
-            "ids": self._row_ids[:size],
-            "rows": self._store[:size],
+            "ids": self._row_ids[rows],
+            "rows": self._store[rows],
             "step": np.array([self.step], dtype=np.int64),
         }
 
@@ -178,7 +194,8 @@ class HashTable:
         if ids.size > self.max_rows:
             raise ValueError(f"table state has {ids.size} rows, max_rows={self.max_rows}")
         self._index = IdIndex(self._row_ids)
-        found = self._index.find_or_add(np.ascontiguousarray(ids, dtype=np.int64))
+        self._evicted.clear()
+        found, _ = self._index.find_or_add(np.ascontiguousarray(ids, dtype=np.int64))
         if self._index.size != ids.size or (found.size and int(found[-1]) != ids.size - 1):
             raise ValueError("table state names an id twice")
         self._store[: ids.size] = rows
@@ -199,12 +216,13 @@ def _rows_in_memory(width: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _initialize(store, row_ids, begin, end, dim, first, seed, bound):  # type: ignore[no-untyped-def]
-    for r in range(begin, end):
+def _initialize(store, row_ids, rows, dim, first, seed, bound):  # type: ignore[no-untyped-def]
+    for k in range(rows.size):
+        r = rows[k]
         row = store[r]
         fill_uniform(row, dim, seed, row_ids[r], bound)
-        for k in range(first.size):
-            row[dim + k] = first[k]
+        for j in range(first.size):
+            row[dim + j] = first[j]
 
 
 @njit(cache=True, nogil=True)

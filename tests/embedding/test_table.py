@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindspore_rec.embedding.optimizers import SGD, LazyAdam
+from mindspore_rec.embedding.optimizers import SGD, Adagrad, LazyAdam
 from mindspore_rec.embedding.table import HashTable
 from tests.embedding.optimizer_oracles import EXAMPLES
 
@@ -121,3 +121,35 @@ def test_foreign_state_is_refused():
         table.load_state({"ids": np.arange(3), "rows": np.zeros((3, 5), np.float32), "step": np.array([1])})
     with pytest.raises(ValueError, match="twice"):
         table.load_state({"ids": np.array([1, 1]), "rows": np.zeros((2, 2), np.float32), "step": np.array([1])})
+
+
+def test_evicted_rows_are_used_again_and_leave_tombstones():
+    table = HashTable(3, Adagrad(0.1), init=0.5, seed=4)
+    ids = np.arange(100, dtype=np.int64)
+    batch = table.prepare(ids)
+    table.apply(batch, np.ones((100, 3), np.float32))
+    trained = table.lookup(ids)
+    assert table.evict(np.array([7, 9, 11, 1000])) == 3
+    assert len(table) == 97
+    assert (table.lookup(ids[[7, 9, 11]]) == 0).all()
+    fresh = HashTable(3, Adagrad(0.1), init=0.5, seed=4)
+    again = np.array([500, 9])
+    np.testing.assert_array_equal(table.read(table.prepare(again)), fresh.read(fresh.prepare(again)))
+    assert len(table) == 99 and table.state()["ids"].size == 99
+    assert table.take_evicted().tolist() == [7, 11], "9 has a row again"
+    assert table.take_evicted().tolist() == []
+    others = np.setdiff1d(ids, [7, 9, 11])
+    np.testing.assert_array_equal(table.lookup(others), trained[others])
+
+
+def test_a_state_with_free_rows_continues_as_the_table_it_is_of():
+    table = HashTable(2, Adagrad(0.1), init=0.5, seed=4)
+    table.prepare(np.arange(50, dtype=np.int64))
+    table.evict(np.arange(0, 50, 5))
+    other = HashTable(2, Adagrad(0.1), init=0.5, seed=4)
+    other.load_state(table.state())
+    assert len(other) == len(table) == 40
+    ids = np.arange(30, 70, dtype=np.int64)
+    for one in (table, other):
+        one.apply(one.prepare(ids), np.ones((40, 2), np.float32))
+    np.testing.assert_array_equal(table.lookup(np.arange(70)), other.lookup(np.arange(70)))
