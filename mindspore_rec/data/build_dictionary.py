@@ -83,7 +83,8 @@ def value_order(content: CountedValues) -> Int64:
     if not len(sizes):
         return np.empty(0, np.int64)
     width = max(1, int(sizes.max()))
-    if width * len(sizes) > _SORT_BYTES:  # a few long values: not worth padding all others to their size
+    # A few long values: not worth padding all others to their size.
+    if width * len(sizes) > max(_SORT_BYTES, 4 * len(content.values)):
         return np.array(sorted(range(len(sizes)), key=partial(_count_and_value, content)), np.int64)
     padded = np.zeros((len(sizes), width), np.uint8)
     padded[np.arange(width) < sizes[:, None]] = content.values

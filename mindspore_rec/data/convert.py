@@ -24,6 +24,8 @@ from mindspore_rec.data.part_files import open_part, prepare_format
 from mindspore_rec.data.share_processes import Shared, ShareRunner
 from mindspore_rec.data.split import is_test_row
 from mindspore_rec.features.engine import FeatureEngine, make_engine
+from mindspore_rec.features.errors import FeatureConfigError
+from mindspore_rec.published_file import published
 
 SETS = ("train", "test")
 Counts = Dict[str, int]  # rows of each set
@@ -118,7 +120,10 @@ def convert(
 
 def _share_converter(work: Conversion) -> Callable[[Sequence[int], Shared], None]:
     """Load what all processes need; the function that converts a share of the parts."""
-    return partial(_convert_share, work, make_engine(work.features))
+    try:
+        return partial(_convert_share, work, make_engine(work.features))
+    except FeatureConfigError as error:
+        raise UserError(str(error)) from None
 
 
 def _convert_share(work: Conversion, engine: FeatureEngine, parts: Sequence[int], shared: Shared) -> None:
@@ -157,9 +162,8 @@ def _finish_part(work: Conversion, part: int, counts: Counts, shared: Shared) ->
         _to_disk(path)
         os.replace(path, Path(work.folder) / path.name)
     work.unfinished(part).rmdir()
-    note = work.note(part)
-    note.with_suffix(".part").write_text(json.dumps({"key": work.key(), "rows": counts}))
-    os.replace(note.with_suffix(".part"), note)
+    with published(work.note(part)) as note:
+        note.write_text(json.dumps({"key": work.key(), "rows": counts}))
     shared.results.put((part, counts))
 
 

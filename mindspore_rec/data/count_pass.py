@@ -26,10 +26,13 @@ from mindspore_rec.data.statistics import Totals
 from mindspore_rec.data.value_counts import MAX_ROWS, CountedValues, ValueCounts
 from mindspore_rec.features.batch import REASONS
 from mindspore_rec.features.spec import FeatureSpec
+from mindspore_rec.stream.raw_lines import CHUNK_BYTES
 
 _TABLE_SHARE = 0.35  # of the memory; one table doubles at a time, and runs are made of one field after the other
 _BAD_ROWS_AT_LEAST = 10_000  # rows before the share of bad ones is judged
 _SHOWN_BYTES = 200
+_CHUNK_SHARE = 0.1
+_BYTES_PER_LINE_BYTE = 10  # of two groups of chunks: lines, numbers, hashes and spans
 _CHUNKS_PER_WORKER = 4  # counted at once: a field's share of so many rows outweighs handing it over
 
 
@@ -108,7 +111,8 @@ class CountPass:
         self, pool: ThreadPoolExecutor, chunks: Iterator[Tuple[int, bytes]]
     ) -> Iterator[Tuple[List[int], List[ScannedRows]]]:
         """Files and rows of groups of chunks; while one is counted, the next is read and scanned."""
-        size = _CHUNKS_PER_WORKER * self.workers
+        room = int(_CHUNK_SHARE * self.memory / (_BYTES_PER_LINE_BYTE * CHUNK_BYTES))
+        size = max(self.workers, min(_CHUNKS_PER_WORKER * self.workers, room))
         reading = read_ahead(chunks, size)
         previous: List[Tuple[int, Future[ScannedRows]]] = []
         while True:
@@ -145,9 +149,10 @@ class CountPass:
                 break
             self.runs.append(path)
             self.totals = Totals(**state["totals"])
-        for path in self.folder.glob("run-*"):
-            if path not in self.runs:
-                path.unlink()
+        for pattern in ("run-*", ".run-*"):
+            for path in self.folder.glob(pattern):
+                if path not in self.runs:
+                    path.unlink()
 
     def _bad_row_lines(self, file: int, first_row: int, rows: ScannedRows) -> bytes:
         name = os.path.basename(self.files[file].path)

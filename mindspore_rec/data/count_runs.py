@@ -6,7 +6,6 @@ A run on disk is one safetensors file with, for each category field k, ``k.hashe
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Sequence, Tuple, Union
 
@@ -16,6 +15,7 @@ from safetensors.numpy import save_file
 
 from mindspore_rec.data.value_counts import CountedValues, take_values
 from mindspore_rec.features.batch import Int64, UInt64
+from mindspore_rec.published_file import published
 
 _DTYPES = {"hashes": np.uint64, "counts": np.uint32, "offsets": np.int64, "values": np.uint8}
 _BYTES_PER_VALUE = 120  # while values of 8 bytes are merged: what was read, the order, the result
@@ -33,11 +33,8 @@ def write_run(path: Path, fields: Iterable[CountedValues], text: str) -> None:
         arrays[f"{k}.counts"] = content.counts.astype(np.uint32)
         arrays[f"{k}.offsets"] = content.offsets
         arrays[f"{k}.values"] = content.values
-    part = path.with_suffix(".part")
-    save_file(arrays, str(part), {"text": text})
-    with open(part, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    with published(path) as part:
+        save_file(arrays, str(part), {"text": text})
 
 
 def read_text(path: Path) -> str:

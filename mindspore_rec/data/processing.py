@@ -19,7 +19,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from tqdm import tqdm
 
-from mindspore_rec.config import FeatureConfig, ProcessConfig
+from mindspore_rec.config import FeatureConfig, ProcessConfig, UserError
 from mindspore_rec.data.allocator import keep_freed_memory, return_freed_memory
 from mindspore_rec.data.build_dictionary import build_dictionary
 from mindspore_rec.data.convert import SETS, Conversion, convert, start_runner
@@ -31,18 +31,27 @@ from mindspore_rec.data.statistics import Totals
 from mindspore_rec.features.dictionary_file import write_dictionary_file
 from mindspore_rec.features.dictionary_pickles import write_pickles
 from mindspore_rec.features.spec import FeatureSpec
+from mindspore_rec.published_file import published
 
 logger = logging.getLogger(__name__)
 
 _MERGE_SHARE = 0.25  # of the memory
+DICTIONARIES = ("dictionary.safetensors", "all_val_max_dict.pkl", "all_val_min_dict.pkl", "cat2id_dict.pkl")
 
 
 def process(config: ProcessConfig) -> Dict[str, Any]:
     """Do what is not done yet; a summary of the data set and of what lies where.
 
     Raises:
-        UserError: the folder, a file or a row is not as it must be.
+        UserError: the folder, a file or a row is not as it must be, or there is no room for the results.
     """
+    try:
+        return _process(config)
+    except OSError as error:
+        raise UserError(f"data_path: cannot use {error.filename or config.data_path}: {error.strerror}") from None
+
+
+def _process(config: ProcessConfig) -> Dict[str, Any]:
     keep_freed_memory()
     began = time.monotonic()
     folder = Path(config.data_path).absolute()
@@ -86,7 +95,8 @@ def _known_statistics(config: ProcessConfig, files: Sequence[InputFile], diction
     """Statistics of a finished pass one over the same files; empty where there are none."""
     try:
         statistics: Dict[str, Any] = json.loads((dictionaries / "statistics.json").read_text())
-        return statistics if statistics["key"] == _key(config, files) else {}
+        there = all((dictionaries / name).exists() for name in DICTIONARIES)
+        return statistics if there and statistics["key"] == _key(config, files) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -145,9 +155,8 @@ def _collect(
         "missing_numbers": totals.missing,
         "file_rows": totals.file_rows,
     }
-    part = dictionaries / "statistics.json.part"
-    part.write_text(json.dumps(statistics, indent=1))
-    os.replace(part, dictionaries / "statistics.json")
+    with published(dictionaries / "statistics.json") as part:  # last: where it is, the dictionaries are
+        part.write_text(json.dumps(statistics, indent=1))
     return statistics
 
 

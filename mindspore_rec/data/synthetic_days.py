@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import sys
 import time
 from contextlib import ExitStack, contextmanager
@@ -29,6 +28,7 @@ from tqdm import tqdm
 
 from mindspore_rec.config import ConfigError, SyntheticConfig, UserError
 from mindspore_rec.data.synthetic import SyntheticStream
+from mindspore_rec.published_file import published
 
 MANIFEST = "synthetic.json"
 MAX_MANIFEST_BYTES = 4 * 2**20
@@ -103,8 +103,8 @@ def _write_day(
 ) -> None:
     rows = config.rows_per_day
     with ExitStack() as stack:
-        file = stack.enter_context(_published(folder / name))
-        oracle = stack.enter_context(_published(folder / oracle_name(name)))
+        parts = [stack.enter_context(published(folder / file)) for file in (name, oracle_name(name))]
+        file, oracle = (stack.enter_context(part.open("wb")) for part in parts)
         lines: Union[BinaryIO, GzipFile] = file
         if config.gzip:  # no name and no time inside: the same rows are the same bytes
             lines = stack.enter_context(GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))
@@ -119,22 +119,8 @@ def _write_day(
 
 
 def _write_manifest(folder: Path, content: Dict[str, Any]) -> None:
-    with _published(folder / MANIFEST) as file:
-        file.write(json.dumps(content, indent=1).encode() + b"\n")
-
-
-@contextmanager
-def _published(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that gets its name when it is whole, and is removed where it does not come so far."""
-    part = path.with_name(f".{path.name}.part")  # hidden: patterns such as day_* must not find it
-    try:
-        with open(part, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with published(folder / MANIFEST) as part:
+        part.write_bytes(json.dumps(content, indent=1).encode() + b"\n")
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from mindspore_rec.embedding.index_kernels import (
     NO_ROW,
     find,
     find_or_add,
-    longest_probe,
     put_back,
     remove,
     take_out,
@@ -165,8 +164,3 @@ class IdIndex:
     def _uneven(self, segment: int) -> MemoryError:
         used = self._used[segment]
         return MemoryError(f"{used} of {self.size} ids fall into one of {SEGMENTS} segments, close together")
-
-
-def load_of(index: IdIndex) -> Tuple[float, int]:
-    """Share of the entries in use, and how far the farthest is from its home."""
-    return index.size / index.capacity, int(longest_probe(index._entries, index._stride, index._capacities))

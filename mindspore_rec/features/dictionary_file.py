@@ -23,6 +23,7 @@ from mindspore_rec.features.errors import FeatureConfigError
 from mindspore_rec.features.hashing import hash_span
 from mindspore_rec.features.id_table import build_table
 from mindspore_rec.features.words import PADDING
+from mindspore_rec.published_file import published
 
 _FORMAT = "mindspore_rec dictionary 1"
 
@@ -70,9 +71,8 @@ _DTYPES = {
 def write_dictionary_file(path: Path, content: DictionaryContent, about: Dict[str, Any]) -> None:
     """Write the file; it is there whole or not at all."""
     arrays = {field.name: np.ascontiguousarray(getattr(content, field.name)) for field in fields(content)}
-    part = path.with_name(path.name + ".part")
-    save_file(arrays, str(part), {"format": _FORMAT, "about": json.dumps(about, sort_keys=True)})
-    os.replace(part, path)
+    with published(path) as part:
+        save_file(arrays, str(part), {"format": _FORMAT, "about": json.dumps(about, sort_keys=True)})
 
 
 def read_dictionary_file(path: str) -> DictionaryContent:

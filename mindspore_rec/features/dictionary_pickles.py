@@ -6,11 +6,9 @@ size in 4 bytes and UTF-8; a 32-bit integer ``J`` and 4 bytes, a longer one ``8a
 
 from __future__ import annotations
 
-import os
 import pickle
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Callable, Dict, Tuple
+from typing import BinaryIO, Dict, Tuple
 
 import numpy as np
 from numba import njit
@@ -18,6 +16,7 @@ from numba import njit
 from mindspore_rec.features.batch import Int32, Int64, UInt8
 from mindspore_rec.features.dictionary_file import DictionaryContent
 from mindspore_rec.features.words import Whole
+from mindspore_rec.published_file import published
 
 _BATCH = 100_000
 _ITEM_BYTES = 32  # of a key and its id, the value apart
@@ -26,26 +25,13 @@ _ITEM_BYTES = 32  # of a key and its id, the value apart
 def write_pickles(folder: Path, content: DictionaryContent) -> Tuple[Path, Path, Path]:
     """Write all_val_max_dict.pkl, all_val_min_dict.pkl and cat2id_dict.pkl; each is there whole or not at all."""
     names = [f"I{i + 1}" for i in range(len(content.low))]
-    paths = []
-    for file_name, bounds in (("all_val_max_dict.pkl", content.high), ("all_val_min_dict.pkl", content.low)):
-        data = pickle.dumps(dict(zip(names, bounds.tolist())), protocol=2)
-        paths.append(_replace(folder / file_name, partial(_write_bytes, data)))
-    paths.append(_replace(folder / "cat2id_dict.pkl", lambda file: _write_ids(file, content)))
-    return paths[0], paths[1], paths[2]
-
-
-def _replace(path: Path, write: Callable[[BinaryIO], object]) -> Path:
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    return path
-
-
-def _write_bytes(data: bytes, file: BinaryIO) -> None:
-    file.write(data)
+    largest, smallest, ids = (folder / f"{name}_dict.pkl" for name in ("all_val_max", "all_val_min", "cat2id"))
+    for path, bounds in ((largest, content.high), (smallest, content.low)):
+        with published(path) as part:
+            part.write_bytes(pickle.dumps(dict(zip(names, bounds.tolist())), protocol=2))
+    with published(ids) as part, part.open("wb") as file:
+        _write_ids(file, content)
+    return largest, smallest, ids
 
 
 def _write_ids(file: BinaryIO, content: DictionaryContent) -> None:

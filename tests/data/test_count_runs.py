@@ -149,7 +149,7 @@ def test_a_run_cut_short_is_not_there(tmp_path: Path, when: str, monkeypatch: py
             patch.setattr(os, "replace", crash)
         with pytest.raises(Crash):
             write_run(path, [counted([b"a"] * 3)], "first")
-    assert [found.name for found in tmp_path.iterdir()] == ["run-000000.part"]
+    assert list(tmp_path.iterdir()) == []
     write_run(path, [counted([b"a"] * 2)], "second")
     assert [found.name for found in tmp_path.iterdir()] == [path.name]
     assert read_text(path) == "second" and counts_of(merge_field([path], 0, 1, PLENTY)[0]) == {b"a": 2}

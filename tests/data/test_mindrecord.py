@@ -21,10 +21,9 @@ from mindspore_rec.data.synthetic import SyntheticStream
 from mindspore_rec.features.engine import make_engine
 from mindspore_rec.metrics.progressive import ProgressiveWindow
 from mindspore_rec.models.rank.wide_deep.model import WideDeep
-from mindspore_rec.stream.brokers import free_port
 from mindspore_rec.train.losses import LogLoss
 from mindspore_rec.train.window_monitor import WindowMonitor
-from tests.examples.programs import Programs
+from tests.examples.programs import running_programs
 
 ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
 
@@ -150,12 +149,8 @@ def test_training_that_stops_early_lets_go_of_the_files(files):
 
 @pytest.fixture
 def programs(broker, topic, tmp_path):
-    port = free_port()
-    while port > 65_000:
-        port = free_port()
-    running = Programs(broker.bootstrap_servers, topic, port, tmp_path)
-    yield running
-    running.kill_all()
+    with running_programs(broker.bootstrap_servers, topic, tmp_path) as running:
+        yield running
 
 
 def test_training_from_files_equals_training_from_kafka(programs, lines, files, tmp_path):

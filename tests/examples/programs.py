@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
+
+from mindspore_rec.stream.brokers import free_port
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "online_learning"
 SMALL_MODEL = ["--emb_dim", "4", "--layers", "16", "--batch_size", "256", "--report_seconds", "0.2"]
@@ -93,3 +96,16 @@ class Programs:
             if program.process.poll() is None:
                 os.kill(program.process.pid, signal.SIGKILL)
                 program.process.wait()
+
+
+@contextmanager
+def running_programs(bootstrap_servers: str, topic: str, folder: Path) -> Iterator[Programs]:
+    """Programs with a channel of their own; none is left running."""
+    port = free_port()
+    while port > 65_000:  # the largest that `port` may be
+        port = free_port()
+    running = Programs(bootstrap_servers, topic, port, folder)
+    try:
+        yield running
+    finally:
+        running.kill_all()

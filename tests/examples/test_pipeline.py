@@ -9,20 +9,15 @@ import pytest
 
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.data.synthetic import SyntheticStream
-from mindspore_rec.stream.brokers import free_port
-from tests.examples.programs import Program, Programs
+from tests.examples.programs import Program, running_programs
 
 ROWS = 12_000
 
 
 @pytest.fixture
 def programs(broker, topic, tmp_path):
-    port = free_port()
-    while port > 65_000:
-        port = free_port()
-    running = Programs(broker.bootstrap_servers, topic, port, tmp_path)
-    yield running
-    running.kill_all()
+    with running_programs(broker.bootstrap_servers, topic, tmp_path) as running:
+        yield running
 
 
 def state(programs):

@@ -116,7 +116,7 @@ def test_a_file_cut_short_is_not_there(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(Crash):
         write(tmp_path, content_of([[b"a"]], 1))
-    assert os.listdir(tmp_path) == ["dictionary.safetensors.part"]
+    assert os.listdir(tmp_path) == []
 
 
 def features_of(config: FeatureConfig, form: str) -> Features:
