@@ -126,7 +126,29 @@ class ConsumerConfig(KafkaConfig, FeatureConfig, ChannelConfig):
     dead_letter_file: Optional[str] = Field(None, description="file for bad rows; default: the topic <topic>.dlq")
 
 
-class ModelConfig(Section):
+class TableConfig(Section):
+    """Embedding tables: which ids get a row and which lose it, and how large the tables may become."""
+
+    admit_after: int = Field(1, ge=1, le=65535, description="occurrences of an id before it gets a row")
+    admit_memory: ByteSize = Field(
+        ByteSize(0), description="counts them in a sketch of this size, which does not grow; 0: exactly"
+    )
+    admit_probability: float = Field(1.0, gt=0, le=1, description="instead: chance of each occurrence to get the row")
+    admit_wide: bool = Field(False, description="ids wait for admission in the wide part too; false: they train there")
+    evict_after: str = Field(
+        "", pattern=r"^(\d{1,9}(step|s|min|h|d))?$", description="ids unseen so long lose their row: 30d, 12h, 9000step"
+    )
+    max_table_rows: int = Field(0, ge=0, lt=2**31, description="rows of a table; 0: no bound but memory")
+    max_table_bytes: ByteSize = Field(
+        ByteSize(0), description="memory of a table; 0: no bound but 80 % of the host's for all tables"
+    )
+    when_full: Literal["refuse", "least_recent", "least_frequent"] = Field(
+        "refuse", description="a full table refuses new ids, or evicts those seen longest ago or least often"
+    )
+    row_type: Literal["float32", "bfloat16", "float16"] = Field("float32", description="how embeddings are kept")
+
+
+class ModelConfig(TableConfig):
     """Wide&Deep (Cheng et al. 2016) and its optimizers."""
 
     num_fields: int = Field(39, ge=1, le=2000, description="fields in a row: dense_dim + slot_dim of the consumer")
@@ -134,9 +156,12 @@ class ModelConfig(Section):
     layers: Tuple[PositiveInt, ...] = Field((1024, 512, 256, 128), min_length=1, description="hidden layer sizes")
     batch_size: int = Field(4096, ge=1, le=1000000, description="rows in a training batch")
     dense_learning_rate: float = Field(1e-3, gt=0, description="Adam learning rate of the deep layers")
-    deep_optimizer: Literal["adam", "adagrad"] = Field("adam", description="sparse optimizer of the deep embeddings")
+    deep_optimizer: Literal["adam", "adagrad", "shared_adagrad"] = Field(
+        "adam", description="sparse optimizer of the deep embeddings"
+    )
     deep_learning_rate: float = Field(1e-3, gt=0, description="its learning rate")
     deep_init: float = Field(0.01, ge=0, description="new embeddings are drawn from [-deep_init, deep_init]")
+    deep_bound: float = Field(0.0, ge=0, le=1e30, description="embeddings are kept within +-deep_bound; 0: not")
     wide_learning_rate: float = Field(0.05, gt=0, description="FTRL alpha of the wide part")
     wide_beta: float = Field(1.0, ge=0, description="FTRL beta")
     wide_l1: float = Field(0.0, ge=0, description="FTRL lambda_1")

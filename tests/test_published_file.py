@@ -17,8 +17,13 @@ def test_a_file_gets_its_name_when_it_is_whole(tmp_path):
 def test_what_goes_wrong_leaves_what_was_there(tmp_path):
     path = tmp_path / "a.json"
     path.write_text("old")
-    with pytest.raises(RuntimeError), published(path) as part:
-        part.write_text("half")
-        raise RuntimeError
+
+    def fail():
+        with published(path) as part:
+            part.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -20,6 +20,7 @@ from mindspore_rec.embedding.index_kernels import (
     NO_ROW,
     find,
     find_or_add,
+    longest_probe,
     put_back,
     remove,
     take_out,
@@ -72,6 +73,10 @@ class IdIndex:
     def nbytes(self) -> int:
         """Bytes of the entries."""
         return self.capacity * self._entries.itemsize
+
+    def longest_probe(self) -> int:
+        """Return how far the farthest entry is from where it is looked for first; reads all entries."""
+        return int(longest_probe(self._entries, self._stride, self._capacities))
 
     def find(self, ids: np.ndarray) -> np.ndarray:
         """Return int32[n] rows of int64[n] ids, -1 where unknown."""

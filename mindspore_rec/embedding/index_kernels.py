@@ -179,3 +179,16 @@ def put_back(entries, first, last, capacity, scratch, count):  # type: ignore[no
             return False
         entries[slot] = scratch[k]
     return True
+
+
+@njit(cache=True, nogil=True)
+def longest_probe(entries, stride, capacities):  # type: ignore[no-untyped-def]
+    longest = 0
+    for segment in range(capacities.size):
+        slot = segment * stride
+        while slot < segment * stride + capacities[segment] or entries[slot] != _EMPTY:
+            entry = entries[slot]
+            if entry != _EMPTY:
+                longest = max(longest, slot - _home(entry >> _HALF, stride, capacities))
+            slot += 1
+    return longest

@@ -1,58 +1,70 @@
-"""A growing hash table of embedding rows in host memory, with its sparse optimizer."""
+"""A growing hash table of embedding rows in host memory, with its sparse optimizer, admission and eviction."""
 
 from __future__ import annotations
 
-import os
+import time
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Protocol, Tuple, Union
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from numba import njit
 
+from mindspore_rec.embedding import host_memory
+from mindspore_rec.embedding.admission import Admission, Always, ByField
+from mindspore_rec.embedding.bounds import HOST, MEMORY_SHARE, Bounds, MemoryBudget
 from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
-from mindspore_rec.embedding.hashing import fill_uniform
-from mindspore_rec.embedding.index import IdIndex
-from mindspore_rec.embedding.memory import reserve
-from mindspore_rec.embedding.optimizers import ApplyRange, Slot, first_values
+from mindspore_rec.embedding.eviction import Eviction
+from mindspore_rec.embedding.explanation import Explanation, Known, TableStats, explain
+from mindspore_rec.embedding.initial import Initial, Uniform
 from mindspore_rec.embedding.ranges import host_threads, over_ranges
+from mindspore_rec.embedding.residents import Residents
+from mindspore_rec.embedding.row_store import RowStore, SparseOptimizer, bytes_of_row
 
-MEMORY_SHARE = 0.8
 MAX_ROWS = 2**31 - 1
 # Beyond this the square of a gradient overflows float32 and would put infinity into an optimizer slot.
 GRADIENT_LIMIT = np.float32(1e18)
 
 
-class SparseOptimizer(Protocol):
-    """What a table asks of its optimizer: the slots of a row, and a kernel over row ranges."""
-
-    @property
-    def slots(self) -> Tuple[Slot, ...]: ...
-
-    def kernel(
-        self, store: np.ndarray, rows: np.ndarray, grads: np.ndarray, step: int, rates: Optional[np.ndarray] = None
-    ) -> ApplyRange: ...
-
-
 @dataclass(frozen=True)
 class Prepared:
-    """A batch whose ids have rows: what `read` and `sum_gradients` work on."""
+    """A batch whose ids were found: what `read`, `sum_gradients` and `apply` work on.
+
+    Attributes:
+        distinct: its ids.
+        rows: int32[u], -1 for ids without one.
+        rules: int32[u], which admission rule each id goes by; None where there is one for all.
+        generation: of the table; where rows were evicted since, they are looked up anew.
+    """
 
     distinct: DistinctIds
     rows: np.ndarray
+    rules: Optional[np.ndarray] = None
+    generation: int = 0
 
 
 class HashTable:
-    """Rows of `dim` float32 weights and their optimizer slots for any 64-bit ids.
+    """Rows of `dim` weights and their optimizer slots for any 64-bit ids.
 
     Args:
         dim: weights of a row.
         optimizer: a sparse optimizer of `embedding.optimizers`.
-        init: new weights are uniform in [-init, init), a function of (seed, id) alone.
-        seed: seed of the initial values.
-        max_rows: bound on the rows; default: what 80 % of host memory holds.
+        init: first values of the weights, a function of (seed, id) alone; default: uniform in [-0.01, 0.01).
+        seed: seed of the first values.
+        row_type: "float32", "bfloat16" or "float16": how weights are kept; slots are float32.
+        padding_id: reads as zeros, is never trained, counted or given a row; None: every id is an id.
+        admission: which new ids get a row: a rule of `embedding.admission`.
+        eviction: rules of `embedding.eviction`, at most one of them for a full table.
+        max_rows, max_bytes: bounds; 0: none but 80 % of host memory, for all tables of the process. A full table evicts
+            by its rule, else it admits no more ids.
+        statistics: keep show, click and age of ids also where no rule asks for them.
+        name: in log lines.
+        threads: default: one a core.
+        budget: what tables share.
+        clock: seconds since 1970, where `apply` is not told.
 
     >>> from mindspore_rec.embedding.optimizers import SGD
-    >>> table = HashTable(2, SGD(0.5), init=0.0)
+    >>> from mindspore_rec.embedding.initial import Constant
+    >>> table = HashTable(2, SGD(0.5), init=Constant(0.0))
     >>> batch = table.prepare(np.array([[7, 9], [7, -1]]))
     >>> table.read(batch).shape
     (4, 2)
@@ -68,57 +80,97 @@ class HashTable:
         dim: int,
         optimizer: SparseOptimizer,
         *,
-        init: float = 0.01,
+        init: Optional[Initial] = None,
         seed: int = 0,
+        row_type: str = "float32",
+        padding_id: Optional[int] = None,
+        admission: Union[Admission, ByField, None] = None,
+        eviction: Sequence[Eviction] = (),
         max_rows: int = 0,
+        max_bytes: int = 0,
+        statistics: bool = False,
+        name: str = "",
         threads: int = 0,
+        budget: MemoryBudget = HOST,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self.dim = dim
-        self.optimizer = optimizer
-        self.init = init
-        self.seed = seed
+        if dim < 1:
+            raise ValueError(f"dim = {dim}: expected at least 1")
+        self.dim, self.optimizer = dim, optimizer
+        self.admission: Union[Admission, ByField] = admission or Always()
+        self.eviction = tuple(eviction)
         self.step = 0
-        self._first = first_values(optimizer.slots, dim)
-        self._width = dim + self._first.size
-        self.max_rows = max_rows or _rows_in_memory(self._width)
-        self._store = reserve(self.max_rows, self._width, np.float32)
-        self._row_ids = reserve(self.max_rows, 0, np.int64)
-        self._index = IdIndex(self._row_ids)
-        self._threads = threads or host_threads()
-        self._evicted: List[np.ndarray] = []
+        self._threads, self._clock = threads or host_threads(), clock
+        self._about = {"dim": dim, "row_type": row_type, "padding_id": padding_id}
+        row_bytes = bytes_of_row(dim, optimizer, row_type)
+        space = max_rows or min(MAX_ROWS, int(MEMORY_SHARE * host_memory.total() / row_bytes))
+        self._store = RowStore(space, dim, optimizer, init or Uniform(), seed, row_type, self._threads)
+        self._residents = Residents(
+            self._store,
+            row_bytes,
+            admission=self.admission,
+            eviction=self.eviction,
+            padding_id=padding_id,
+            bounds=Bounds(max_rows, max_bytes, budget),
+            statistics=statistics,
+            name=name,
+        )
         self._sums = np.empty((0, dim), dtype=np.float32)
+        budget.join(self)
 
     def __len__(self) -> int:
-        return self._index.size
+        return self._store.index.size
+
+    @property
+    def name(self) -> str:
+        """What log lines call the table."""
+        return self._residents.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._residents.name = name
 
     @property
     def nbytes(self) -> int:
-        """Bytes of rows, ids and index in use, free rows among them."""
-        return self._index.end * (self._store.itemsize * self._width + self._row_ids.itemsize) + self._index.nbytes
+        """Bytes of rows, index, statistics and waiting ids, free rows among them."""
+        return self._residents.nbytes
 
-    def prepare(self, ids: Union[np.ndarray, DistinctIds]) -> Prepared:
-        """Give every id of the batch a row, new where it has none.
+    @property
+    def rule_of_column(self) -> Optional[np.ndarray]:
+        """int32[columns], the number of each column's admission rule; None where one rule is for all."""
+        return self._residents.gate.rule_of_column
 
-        Raises:
-            MemoryError: the table would outgrow `max_rows`.
+    @property
+    def has_statistics(self) -> bool:
+        """Whether shows, clicks and ages of ids are kept."""
+        return self._residents.statistics is not None
+
+    @property
+    def last_seconds(self) -> float:
+        """When the last batch was, since 1970; -inf before the first, and where no statistics are kept."""
+        return self._residents.timeline.now
+
+    def prepare(self, ids: Union[np.ndarray, DistinctIds], rules: Optional[np.ndarray] = None) -> Prepared:
+        """Find the rows of a training batch; ids that are admitted get one.
+
+        Args:
+            ids: int64, any shape, or their distinct ids.
+            rules: int32[u], of `rule_of_column`, where it is not None: the number of the rule of each distinct id.
         """
         distinct = ids if isinstance(ids, DistinctIds) else distinct_ids(ids)
-        if len(self) + distinct.ids.size > self.max_rows:
-            unknown = int((self._index.find(distinct.ids) < 0).sum())
-            if len(self) + unknown > self.max_rows:
-                raise MemoryError(f"embedding table is full: {len(self)} rows, max_rows={self.max_rows}")
-        rows, added = self._index.find_or_add(distinct.ids)
-        _initialize(self._store, self._row_ids, added, self.dim, self._first, self.seed, self.init)
-        return Prepared(distinct, rows)
+        if (rules is None) != (self.rule_of_column is None):
+            raise ValueError("rules are given where admission is by column, and only there")
+        rows = self._residents.admit(distinct, rules, self.step)
+        return Prepared(distinct, rows, rules, self._residents.generation)
 
     def read(self, batch: Prepared, out: Optional[np.ndarray] = None) -> np.ndarray:
         """Return float32[n, dim], the weights of each id of the batch, written to `out` where it is given."""
-        return self._gather(batch.rows, batch.distinct.inverse, out)
+        return self._store.gather(batch.rows, batch.distinct.inverse, out)
 
     def find(self, ids: Union[np.ndarray, DistinctIds]) -> Prepared:
-        """Prepare a batch for reading only: unknown ids read as zeros and stay unknown."""
+        """Prepare a batch for reading only: unknown ids read as zeros, and no id is created, counted or aged."""
         distinct = ids if isinstance(ids, DistinctIds) else distinct_ids(ids)
-        return Prepared(distinct, self._index.find(distinct.ids))
+        return Prepared(distinct, self._store.index.find(distinct.ids), None, self._residents.generation)
 
     def lookup(self, ids: np.ndarray) -> np.ndarray:
         """Return float32[n, dim], the weights of `ids`, without touching the table."""
@@ -144,42 +196,92 @@ class HashTable:
         over_ranges(kernel, distinct.ids.size, self.dim, self._threads)
         return sums, bool(usable.all())
 
-    def apply(self, batch: Prepared, sums: np.ndarray, rates: Optional[np.ndarray] = None) -> None:
-        """Update the rows of the batch's distinct ids.
+    def apply(
+        self,
+        batch: Prepared,
+        sums: np.ndarray,
+        rates: Optional[np.ndarray] = None,
+        *,
+        clicks: Optional[np.ndarray] = None,
+        seconds: Optional[float] = None,
+    ) -> None:
+        """Update the rows of the batch's distinct ids, count what it showed, and evict what is due.
 
         Args:
             sums: float32[u, dim], their summed gradients.
             rates: float32[u], factors of their learning rates; default: all 1.
+            clicks: float32[u], the summed labels of their occurrences; default: unknown.
+            seconds: when that was, since 1970; default: now.
         """
-        if rates is not None and (rates.shape != (sums.shape[0],) or rates.dtype != np.float32):
-            raise ValueError(f"rates is {rates.dtype}{list(rates.shape)}, expected float32[{sums.shape[0]}]")
+        for name, values in (("rates", rates), ("clicks", clicks)):
+            if values is not None and (values.shape != (sums.shape[0],) or values.dtype != np.float32):
+                raise ValueError(f"{name} is {values.dtype}{list(values.shape)}, expected float32[{sums.shape[0]}]")
+        rows = batch.rows
+        if batch.generation != self._residents.generation:
+            rows = self._store.index.find(batch.distinct.ids)
         self.step += 1
-        kernel = self.optimizer.kernel(self._store, batch.rows, sums, self.step, rates)
-        over_ranges(kernel, sums.shape[0], self._width, self._threads)
+        if rows.size and rows.min() < 0:
+            with_row = np.flatnonzero(rows >= 0)
+            factors = None if rates is None else rates[with_row]
+            self._store.update(rows[with_row], sums[with_row], self.step, factors)
+        else:
+            self._store.update(rows, sums, self.step, rates)
+        now = self._clock() if seconds is None else seconds
+        self._residents.observe(batch.distinct, rows, batch.rules, clicks, self.step, now)
 
     def evict(self, ids: np.ndarray) -> int:
         """Remove ids, int64[n], each once; how many had a row. Their rows are used again for the next new ids."""
-        rows = self._index.remove(np.ascontiguousarray(ids, dtype=np.int64))
-        self._evicted.append(self._row_ids[rows])
-        return int(rows.size)
+        return self._residents.evict(ids)
+
+    def shrink(self) -> int:
+        """Do what the rule for days asks for at the end of one; how many ids were evicted."""
+        return self._residents.shrink(self.step)
+
+    def end_day(self) -> None:
+        """Let all ids grow older by a day; `shrink` comes first."""
+        self._residents.timeline.day += 1
 
     def take_evicted(self) -> np.ndarray:
-        """Tombstones: int64[n], the ids evicted since the last call that have no row now, each once, ascending."""
-        ids = np.unique(np.concatenate([np.empty(0, np.int64), *self._evicted]))
-        self._evicted.clear()
-        return ids[self._index.find(ids) < 0]
+        """Tombstones: int64[n], the ids evicted since the last call that have no row now, each once, ascending.
+
+        None are kept before the first call.
+        """
+        return self._residents.take_evicted()
+
+    def stats(self) -> TableStats:
+        """Return figures of the table; reads the whole index."""
+        index, residents = self._store.index, self._residents
+        return TableStats(
+            rows=index.size,
+            free_rows=index.end - index.size,
+            waiting=len(residents.gate),
+            load=index.size / index.capacity,
+            longest_probe=index.longest_probe(),
+            nbytes=self.nbytes,
+            **residents.counters,
+        )
+
+    def about(self) -> Dict[str, Any]:
+        """Return what `explain` has to know of the table, JSON-able."""
+        slots = [[slot.name, 1 if slot.per_row else self.dim] for slot in self.optimizer.slots]
+        rules = {"admission": repr(self.admission), "eviction": [repr(rule) for rule in self.eviction]}
+        return {**self._about, "optimizer": repr(self.optimizer), "slots": slots, **rules}
+
+    def explain(self, id: int) -> Explanation:
+        """Tell what is known of an id, signed or unsigned, without touching it."""
+        ids = np.array([id % 2**64], np.uint64).view(np.int64)
+        row = self._store.index.find(ids)
+        values = self._store.values(row)[0] if row[0] >= 0 else None
+        return explain(id, Known(values, self._residents.known(ids, row), self._residents.timeline), self.about())
 
     def state(self) -> Dict[str, np.ndarray]:
-        """The whole state: ids int64[r], rows float32[r, width], step int64[1]; not copied where no row is free."""
-        rows: Union[slice, np.ndarray] = slice(0, self._index.end)
-        if self._index.free_rows.size:
-            in_use = np.ones(self._index.end, dtype=np.bool_)
-            in_use[self._index.free_rows] = False
-            rows = np.flatnonzero(in_use)
+        """The whole state: ids int64[r], rows, step int64[1], statistics; rows are not copied where none is free."""
+        chosen = self._store.rows_in_use()
         return {
-            "ids": self._row_ids[rows],
-            "rows": self._store[rows],
+            "ids": self._store.ids[chosen],
+            "rows": self._store.content(chosen),
             "step": np.array([self.step], dtype=np.int64),
+            **self._residents.state(),
         }
 
     def load_state(self, state: Dict[str, np.ndarray]) -> None:
@@ -188,55 +290,9 @@ class HashTable:
         Raises:
             ValueError: shapes do not fit this table, or an id occurs twice.
         """
-        ids, rows = state["ids"], state["rows"]
-        if rows.shape != (ids.size, self._width):
-            raise ValueError(f"table state has rows of shape {rows.shape}, expected ({ids.size}, {self._width})")
-        if ids.size > self.max_rows:
-            raise ValueError(f"table state has {ids.size} rows, max_rows={self.max_rows}")
-        self._index = IdIndex(self._row_ids)
-        self._evicted.clear()
-        found, _ = self._index.find_or_add(np.ascontiguousarray(ids, dtype=np.int64))
-        if self._index.size != ids.size or (found.size and int(found[-1]) != ids.size - 1):
-            raise ValueError("table state names an id twice")
-        self._store[: ids.size] = rows
+        self._store.load(state["ids"], state["rows"])
         self.step = int(state["step"][0])
-
-    def _gather(self, rows: np.ndarray, inverse: np.ndarray, out: Optional[np.ndarray]) -> np.ndarray:
-        target = np.empty((inverse.size, self.dim), dtype=np.float32) if out is None else out
-        store = self._store
-        over_ranges(
-            lambda begin, end: _gather(store, rows, inverse, target, begin, end), inverse.size, self.dim, self._threads
-        )
-        return target
-
-
-def _rows_in_memory(width: int) -> int:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(MAX_ROWS, int(MEMORY_SHARE * memory) // (4 * width + 8))
-
-
-@njit(cache=True, nogil=True)
-def _initialize(store, row_ids, rows, dim, first, seed, bound):  # type: ignore[no-untyped-def]
-    for k in range(rows.size):
-        r = rows[k]
-        row = store[r]
-        fill_uniform(row, dim, seed, row_ids[r], bound)
-        for j in range(first.size):
-            row[dim + j] = first[j]
-
-
-@njit(cache=True, nogil=True)
-def _gather(store, rows, inverse, out, begin, end):  # type: ignore[no-untyped-def]
-    dim = out.shape[1]
-    zero = np.float32(0.0)
-    for i in range(begin, end):
-        row = rows[inverse[i]]
-        if row < 0:
-            for d in range(dim):
-                out[i, d] = zero
-        else:
-            for d in range(dim):
-                out[i, d] = store[row, d]
+        self._residents.load_state(state, self.step)
 
 
 @njit(cache=True, nogil=True)

@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Parameter, Tensor
 
 from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
-from mindspore_rec.embedding.field_rates import rates_of_ids
+from mindspore_rec.embedding.id_values import smallest_of_columns, sum_of_rows
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.embedding.ranges import in_parallel
 from mindspore_rec.embedding.table import Prepared
@@ -33,11 +33,14 @@ class _TableBlocks:
         """What this table reads; tables that read the same share the search for distinct ids."""
         return tuple((call.input_index, call.columns) for call in self.calls)
 
-    def rates(self, distinct: DistinctIds) -> Optional[np.ndarray]:
-        """float32[u], the factor of each id's learning rate, where the lookup has such factors."""
-        if self.cell.field_factors is None:
-            return None
-        return rates_of_ids(distinct, self.cell.field_factors, [len(call.columns) for call in self.calls])
+    @property
+    def widths(self) -> List[int]:
+        """Columns of each call."""
+        return [len(call.columns) for call in self.calls]
+
+    def by_column(self, distinct: DistinctIds, values: Optional[np.ndarray]) -> Optional[np.ndarray]:
+        """Return [u], what each id gets of the values of columns, where the lookup has such values."""
+        return None if values is None else smallest_of_columns(distinct, values, self.widths)
 
 
 class BatchBlocks:
@@ -74,7 +77,9 @@ class BatchBlocks:
 
         def prepare(table: _TableBlocks) -> Prepared:
             host, distinct = table.cell.table, shared[table.key]
-            return host.prepare(distinct) if create else host.find(distinct)
+            if not create:
+                return host.find(distinct)
+            return host.prepare(distinct, table.by_column(distinct, host.rule_of_column))
 
         prepared = in_parallel(prepare, self._tables)
         for table, batch in zip(self._tables, prepared):
@@ -103,18 +108,36 @@ class BatchBlocks:
             usable &= good
         return sums, usable
 
-    def apply(self, prepared: Sequence[Prepared], sums: Sequence[np.ndarray]) -> None:
-        """Let each table's optimizer update its rows."""
+    def apply(
+        self,
+        prepared: Sequence[Prepared],
+        sums: Sequence[np.ndarray],
+        labels: Optional[np.ndarray] = None,
+        seconds: Optional[float] = None,
+    ) -> None:
+        """Let each table's optimizer update its rows.
+
+        Args:
+            labels: [rows, ...], the first of each row is the click that tables count; None where there are none.
+            seconds: time of the batch, since 1970; default: now.
+        """
         for table, batch, total in zip(self._tables, prepared, sums):
-            table.cell.table.apply(batch, total, table.rates(batch.distinct))
+            host, distinct = table.cell.table, batch.distinct
+            clicks = None
+            if labels is not None and host.has_statistics:
+                by_row = labels.reshape(labels.shape[0], -1)[:, 0].astype(np.float32)
+                clicks = sum_of_rows(distinct, by_row, table.widths)
+            rates = table.by_column(distinct, table.cell.field_factors)
+            host.apply(batch, total, rates, clicks=clicks, seconds=seconds)
 
 
 def _make(calls: List[LookupCall], capacity: int) -> _TableBlocks:
     cell = calls[0].cell
     name = cell.table_name
-    factors, columns = cell.field_factors, sum(len(call.columns) for call in calls)
-    if factors is not None and factors.size != columns:
-        raise ValueError(f"lookup {name!r}: {factors.size} field_learning_rates for {columns} columns of ids")
+    columns = sum(len(call.columns) for call in calls)
+    for what, given in (("field_learning_rates", cell.field_factors), ("admission rules", cell.table.rule_of_column)):
+        if given is not None and given.size != columns:
+            raise ValueError(f"lookup {name!r}: {given.size} {what} for {columns} columns of ids")
     buffers = [np.zeros((capacity, *call.shape, cell.embedding_size), np.float32) for call in calls]
     rows = tuple(Parameter(Tensor(b), name=f"{name}.rows.{capacity}.{k}") for k, b in enumerate(buffers))
     ids: Tuple[Parameter, ...] = ()

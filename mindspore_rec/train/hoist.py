@@ -50,6 +50,7 @@ def lookup_cells(network: nn.Cell) -> List[HashEmbeddingLookup]:
             cell.table_name = cell.table_name or path.replace(".", "_") or "embedding"
             if cell.table_name in found:
                 raise ValueError(f"two HashEmbeddingLookup are named {cell.table_name!r}; give each its own name")
+            cell.table.name = cell.table_name
             found[cell.table_name] = cell
     return list(found.values())
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Optional
+import time
+from typing import Any, Callable, Optional
 
 import mindspore as ms
 from mindspore import nn
@@ -16,6 +17,7 @@ from mindspore_rec.train.hoist import lookup_cells
 from mindspore_rec.train.progress import TrainingProgress
 from mindspore_rec.train.step import EvalStep, PredictStep, TrainStep
 from mindspore_rec.train.stop_signals import StopSignals
+from mindspore_rec.train.table_days import end_days
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class RecModel(Model):
         optimizer: optimizer of the dense parameters, `network.trainable_params()`.
         metrics: as in `mindspore.Model`.
         guard: what to do with batches whose numbers are not finite; default: skip them, stop after ten in a row.
+        clock: seconds since 1970, for batches that do not say when their rows were.
         kwargs: further arguments of `mindspore.Model`.
     """
 
@@ -46,6 +49,7 @@ class RecModel(Model):
         metrics: Any = None,
         *,
         guard: Optional[NonFiniteGuard] = None,
+        clock: Callable[[], float] = time.time,
         **kwargs: Any,
     ) -> None:
         self._lookups = lookup_cells(network)
@@ -60,6 +64,7 @@ class RecModel(Model):
                 kwargs = {"eval_network": EvalStep(network, loss_fn), "eval_indexes": [0, 1, 2], **kwargs}
             loss_fn = None  # the steps know it; the framework would allow no data set of more than two columns
         self._guard = guard or NonFiniteGuard()
+        self._clock = clock
         self.progress = TrainingProgress()
         super().__init__(network, loss_fn, optimizer, metrics, **kwargs)
 
@@ -122,6 +127,11 @@ class RecModel(Model):
             cb_params.train_dataset_element = batch
             cb_params.batch_info = info
             callback.on_train_step_begin(context)
+            if isinstance(step, TrainStep):
+                event_time = getattr(info, "event_time_max", -1)
+                seconds = event_time / 1000 if event_time >= 0 else self._clock()
+                end_days(self._lookups, seconds)
+                step.at(seconds)
             outputs = step(*batch)
             result = getattr(step, "result", None)
             if result is not None and result.skipped:

@@ -115,8 +115,13 @@ class TrainStep(HostStep):
         self.optimizer = optimizer
         _hide(self, "batch_size", 0)
         _hide(self, "result", None)
+        _hide(self, "seconds", None)
         _hide(self, "_apply_dense", GraphThread(_ApplyDense(optimizer)))
         _hide(self, "_dense", list(optimizer.parameters))
+
+    def at(self, seconds: Optional[float]) -> None:
+        """Say when the next batches are, in seconds since 1970; None: when they are trained."""
+        _hide(self, "seconds", seconds)
 
     def expect_rows(self, batch_size: int) -> None:
         """Compile for this many rows from the start, even if the first batch is shorter."""
@@ -150,7 +155,7 @@ class TrainStep(HostStep):
             skipped = "a gradient is not finite"
         else:
             self._apply_dense(*grads[count:])
-            blocks.apply(prepared, sums)
+            blocks.apply(prepared, sums, arrays[-1] if labelled else None, self.seconds)
         outputs = logits.asnumpy()[:rows] if labelled else None
         _hide(self, "result", StepResult(value, outputs, arrays[-1] if labelled else None, rows, skipped))
         return loss
@@ -247,5 +252,3 @@ def _first_rows(outputs: Any, rows: int, capacity: int) -> Any:
     if isinstance(outputs, Tensor) and outputs.ndim and outputs.shape[0] == capacity:
         return outputs[:rows]
     return outputs
-
-

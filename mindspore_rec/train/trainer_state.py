@@ -18,7 +18,7 @@ from mindspore_rec.train.rec_model import RecModel
 
 logger = logging.getLogger(__name__)
 
-_TABLE = "table-"
+TABLE_GROUP = "table-"
 
 
 def capture(model: RecModel, window: Optional[ProgressiveWindow], spec: Dict[str, Any]) -> Checkpoint:
@@ -32,8 +32,9 @@ def capture(model: RecModel, window: Optional[ProgressiveWindow], spec: Dict[str
     dense = {p.name: p.asnumpy() for p in model.train_network.get_parameters() if not _is_stamp(p.name)}
     groups: Dict[str, Arrays] = {"dense": dense}
     for lookup in lookup_cells(model.train_network.network):
-        groups[_TABLE + lookup.table_name] = lookup.table.state()
-    meta: Dict[str, Any] = {"progress": model.progress.to_json(), "spec": spec}
+        groups[TABLE_GROUP + lookup.table_name] = lookup.table.state()
+    tables = {lookup.table_name: lookup.table.about() for lookup in lookup_cells(model.train_network.network)}
+    meta: Dict[str, Any] = {"progress": model.progress.to_json(), "spec": spec, "tables": tables}
     if window is not None:
         state = window.state()
         groups["window"] = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
@@ -73,7 +74,7 @@ def restore(checkpoint: Checkpoint, model: RecModel, window: Optional[Progressiv
 
 def _restore_table(checkpoint: Checkpoint, lookup: HashEmbeddingLookup) -> None:
     try:
-        lookup.table.load_state(checkpoint.groups[_TABLE + lookup.table_name])
+        lookup.table.load_state(checkpoint.groups[TABLE_GROUP + lookup.table_name])
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"checkpoint {checkpoint.path}: table {lookup.table_name!r}: {error}") from None
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mindspore_rec.embedding import optimizers
+from mindspore_rec.embedding.initial import Constant, Uniform
 from mindspore_rec.embedding.optimizers import FTRL, SharedAdagrad, first_values
 from mindspore_rec.embedding.table import HashTable
 from tests.embedding.optimizer_oracles import BOUNDED, EXAMPLES, ORACLES, UNBOUNDED, after_update, first_slots
@@ -37,7 +38,7 @@ def factors(ids):
 
 
 def new_table(optimizer, dim=DIM):
-    return HashTable(dim, optimizer, init=0.0 if isinstance(optimizer, FTRL) else 0.4, seed=7)
+    return HashTable(dim, optimizer, init=Constant(0.0) if isinstance(optimizer, FTRL) else Uniform(0.4), seed=7)
 
 
 def random_batch(rng, dim=DIM):

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mindspore_rec.embedding.initial import Constant, Uniform
 from mindspore_rec.embedding.optimizers import SGD, Adagrad, LazyAdam
 from mindspore_rec.embedding.table import HashTable
 from tests.embedding.optimizer_oracles import EXAMPLES
@@ -24,7 +25,7 @@ def content(table):
 
 
 def test_initial_values_depend_on_seed_and_id_alone():
-    one, other, third = (HashTable(4, SGD(), seed=seed, init=0.5) for seed in (1, 1, 2))
+    one, other, third = (HashTable(4, SGD(), seed=seed, init=Uniform(0.5)) for seed in (1, 1, 2))
     one.prepare(MANY)
     other.prepare(MANY[::-1].copy())
     third.prepare(MANY)
@@ -47,7 +48,7 @@ def test_lookup_creates_and_changes_nothing():
 
 
 def test_gradients_of_duplicates_are_summed_before_one_update():
-    table = HashTable(1, SGD(1.0), init=0.0)
+    table = HashTable(1, SGD(1.0), init=Constant(0.0))
     ids = np.array([5, 7, 5, 5])
     batch = table.prepare(ids)
     sums, _ = table.sum_gradients(batch, np.array([[1], [2], [4], [8]], np.float32), scale=10.0)
@@ -84,7 +85,7 @@ def test_save_load_continue_equals_uninterrupted(optimizer):
 @settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=30), min_size=1, max_size=6))
 def test_equals_a_plain_dict(batches):
-    table = HashTable(1, SGD(1.0), init=0.0)
+    table = HashTable(1, SGD(1.0), init=Constant(0.0))
     model = {}
     for ids in batches:
         batch = table.prepare(np.array(ids))
@@ -106,33 +107,42 @@ def test_threads_change_nothing():
     assert states[0] == states[1]
 
 
-def test_a_full_table_refuses_before_it_changes_anything():
-    table = HashTable(2, SGD(), max_rows=10)
+def test_a_full_table_takes_no_more_ids_and_says_so_once(caplog):
+    table = HashTable(2, SGD(1.0), max_rows=10, name="deep")
     table.prepare(np.arange(8))
-    table.prepare(np.arange(8))
-    with pytest.raises(MemoryError, match="max_rows=10"):
-        table.prepare(np.arange(5, 15))
-    assert len(table) == 8
+    for k in range(3):
+        batch = table.prepare(np.arange(14, 4, -1))
+        table.apply(batch, np.ones((10, 2), np.float32))
+        assert len(table) == 10
+        assert sorted(table.state()["ids"].tolist()) == list(range(10)), "the smallest ids, whatever their order"
+        assert (table.lookup(np.arange(10, 15)) == 0).all()
+        assert table.stats().refused == 5 * (k + 1)
+    assert caplog.text.count("table 'deep' is full at") == 1
+    table.evict(np.arange(5))
+    table.prepare(np.arange(10, 15))
+    assert len(table) == 10
+    assert (table.lookup(np.arange(10, 15)) != 0).all()
 
 
 def test_foreign_state_is_refused():
     table = HashTable(2, SGD())
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match="expected float32"):
         table.load_state({"ids": np.arange(3), "rows": np.zeros((3, 5), np.float32), "step": np.array([1])})
     with pytest.raises(ValueError, match="twice"):
         table.load_state({"ids": np.array([1, 1]), "rows": np.zeros((2, 2), np.float32), "step": np.array([1])})
 
 
 def test_evicted_rows_are_used_again_and_leave_tombstones():
-    table = HashTable(3, Adagrad(0.1), init=0.5, seed=4)
+    table = HashTable(3, Adagrad(0.1), init=Uniform(0.5), seed=4)
     ids = np.arange(100, dtype=np.int64)
     batch = table.prepare(ids)
     table.apply(batch, np.ones((100, 3), np.float32))
     trained = table.lookup(ids)
+    assert table.take_evicted().size == 0
     assert table.evict(np.array([7, 9, 11, 1000])) == 3
     assert len(table) == 97
     assert (table.lookup(ids[[7, 9, 11]]) == 0).all()
-    fresh = HashTable(3, Adagrad(0.1), init=0.5, seed=4)
+    fresh = HashTable(3, Adagrad(0.1), init=Uniform(0.5), seed=4)
     again = np.array([500, 9])
     np.testing.assert_array_equal(table.read(table.prepare(again)), fresh.read(fresh.prepare(again)))
     assert len(table) == 99 and table.state()["ids"].size == 99
@@ -143,10 +153,10 @@ def test_evicted_rows_are_used_again_and_leave_tombstones():
 
 
 def test_a_state_with_free_rows_continues_as_the_table_it_is_of():
-    table = HashTable(2, Adagrad(0.1), init=0.5, seed=4)
+    table = HashTable(2, Adagrad(0.1), init=Uniform(0.5), seed=4)
     table.prepare(np.arange(50, dtype=np.int64))
     table.evict(np.arange(0, 50, 5))
-    other = HashTable(2, Adagrad(0.1), init=0.5, seed=4)
+    other = HashTable(2, Adagrad(0.1), init=Uniform(0.5), seed=4)
     other.load_state(table.state())
     assert len(other) == len(table) == 40
     ids = np.arange(30, 70, dtype=np.int64)

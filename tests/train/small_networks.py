@@ -3,6 +3,7 @@
 import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
+from mindspore.common.initializer import Uniform
 from mindspore.dataset import GeneratorDataset
 
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
@@ -18,7 +19,9 @@ class OneTable(nn.Cell):
 
     def __init__(self, dim=4, optimizer=None, **options):
         super().__init__()
-        self.deep = HashEmbeddingLookup(dim, optimizer=optimizer or SGD(0.5), init=0.1, seed=3, **options)
+        self.deep = HashEmbeddingLookup(
+            dim, optimizer=optimizer or SGD(0.5), param_init=Uniform(0.1), seed=3, **options
+        )
         self.out = nn.Dense(dim, 1)
 
     def construct(self, ids, weights):
@@ -30,8 +33,8 @@ class TwoTowers(nn.Cell):
 
     def __init__(self, **options):
         super().__init__()
-        self.shared = HashEmbeddingLookup(4, optimizer=Adagrad(0.1), init=0.1, **options)
-        self.bias = HashEmbeddingLookup(1, optimizer=SGD(0.1), init=0.1)
+        self.shared = HashEmbeddingLookup(4, optimizer=Adagrad(0.1), param_init=Uniform(0.1), **options)
+        self.bias = HashEmbeddingLookup(1, optimizer=SGD(0.1), param_init=Uniform(0.1))
         self.scale = nn.Dense(1, 1)
 
     def construct(self, ids, weights):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn
+from mindspore.common.initializer import Uniform
 
 from mindspore_rec.config import ModelConfig
+from mindspore_rec.embedding.admission import Always
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
-from mindspore_rec.embedding.optimizers import FTRL, Adagrad, LazyAdam
+from mindspore_rec.embedding.optimizers import FTRL, Adagrad, LazyAdam, SharedAdagrad
 from mindspore_rec.models.layers import MLP
+from mindspore_rec.models.tables import table_arguments
 
 
 class Wide(nn.Cell):
@@ -24,7 +27,10 @@ class Wide(nn.Cell):
         super().__init__()
         self.num_fields = config.num_fields
         ftrl = FTRL(config.wide_learning_rate, config.wide_beta, config.wide_l1, config.wide_l2)
-        self.table = HashEmbeddingLookup(1, name="wide", optimizer=ftrl, init=0.0)
+        rules = {**table_arguments(config), "row_type": "float32"}
+        if not config.admit_wide:
+            rules["admission"] = Always()
+        self.table = HashEmbeddingLookup(1, param_init=0.0, name="wide", optimizer=ftrl, **rules)
         self.bias = Parameter(Tensor(np.zeros(1, np.float32)), name="wide_bias")
 
     def construct(self, ids: Tensor, weights: Tensor) -> Tensor:
@@ -39,9 +45,15 @@ class Deep(nn.Cell):
         super().__init__()
         self.num_fields = config.num_fields
         self.width = config.num_fields * config.emb_dim
-        optimizer = {"adam": LazyAdam, "adagrad": Adagrad}[config.deep_optimizer](config.deep_learning_rate)
+        kinds = {"adam": LazyAdam, "adagrad": Adagrad, "shared_adagrad": SharedAdagrad}
+        bounds = (-config.deep_bound, config.deep_bound) if config.deep_bound else None
         self.table = HashEmbeddingLookup(
-            config.emb_dim, name="deep", optimizer=optimizer, init=config.deep_init, seed=config.model_seed
+            config.emb_dim,
+            param_init=Uniform(config.deep_init),
+            name="deep",
+            optimizer=kinds[config.deep_optimizer](config.deep_learning_rate, weight_bounds=bounds),
+            seed=config.model_seed,
+            **table_arguments(config),
         )
         self.mlp = MLP(self.width, config.layers, np.random.default_rng(config.model_seed))
 

@@ -1,0 +1,159 @@
+"""What is known of a table and of one id, live or in a checkpoint, for people to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Mapping, Optional
+
+import numpy as np
+
+from mindspore_rec.embedding.halves import FLOAT32, ROW_TYPES, unpack
+from mindspore_rec.embedding.sketch import CountingSketch
+from mindspore_rec.embedding.statistics import STATISTICS, from_arrays
+from mindspore_rec.embedding.timeline import Timeline
+
+_UNSIGNED = 1 << 64
+
+
+@dataclass(frozen=True)
+class TableStats:
+    """Figures of a table.
+
+    Attributes:
+        rows: ids with a row.
+        free_rows: rows given up and not used again yet.
+        waiting: ids without a row that are counted one by one.
+        load: share of the index in use.
+        longest_probe: entries between an id's home in the index and where it is, at most.
+        nbytes: of rows, index, statistics and waiting ids.
+        admitted: rows given out.
+        refused: ids turned away for lack of room, once for each batch they were in.
+        evicted: rows given up.
+    """
+
+    rows: int
+    free_rows: int
+    waiting: int
+    load: float
+    longest_probe: int
+    nbytes: int
+    admitted: int
+    refused: int
+    evicted: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known of an id.
+
+    Attributes:
+        id: unsigned.
+        state: "has a row", "waits for admission", "unknown" or "padding".
+        admission: the rule that admitted it, or that it waits for.
+        admitted: step and time at which it got its row, empty where unknown.
+        last_seen: likewise, in training.
+        show, click: occurrences and clicks among them, decayed where a rule says so; None where they are not kept.
+        norm: Euclidean norm of its weights.
+        weights: of its row.
+        optimizer: name of the slots and their values.
+    """
+
+    id: int
+    state: str
+    admission: str
+    admitted: str = ""
+    last_seen: str = ""
+    show: Optional[float] = None
+    click: Optional[float] = None
+    norm: Optional[float] = None
+    weights: Optional[List[float]] = None
+    optimizer: Optional[Dict[str, List[float]]] = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a table or a checkpoint has of one id.
+
+    Attributes:
+        values: float32[dim + slots], None without a row.
+        statistics: STATISTICS[], of its row or of its waiting; None where there are none.
+        timeline: of the table.
+    """
+
+    values: Optional[np.ndarray]
+    statistics: Optional[np.ndarray]
+    timeline: Timeline
+
+
+def explain(id: int, known: Known, about: Mapping[str, Any]) -> Explanation:
+    """Return what is known of an id; `about` is `HashTable.about()`."""
+    unsigned, admission = id % _UNSIGNED, str(about["admission"])
+    padding = about["padding_id"]
+    if padding is not None and padding % _UNSIGNED == unsigned:
+        return Explanation(unsigned, "padding", admission)
+    statistics, bare = known.statistics, Explanation(unsigned, "unknown", admission)
+    if known.values is None and (statistics is None or not statistics["show"] > 0):
+        return bare
+    if statistics is not None:
+        bare = replace(
+            bare,
+            state="waits for admission",
+            last_seen=_moment(known.timeline, int(statistics["last_step"])) if statistics["last_step"] else "",
+            show=float(statistics["show"]),
+            click=float(statistics["click"]),
+        )
+    if known.values is None:
+        return bare
+    dim = int(about["dim"])
+    sizes = [dim, *(size for _, size in about["slots"])]
+    weights, *slots = np.split(known.values, np.cumsum(sizes)[:-1])
+    return replace(
+        bare,
+        state="has a row",
+        admitted="" if statistics is None else _moment(known.timeline, int(statistics["admitted_step"])),
+        norm=float(np.sqrt(np.square(weights.astype(np.float64)).sum())),
+        weights=weights.tolist(),
+        optimizer={str(name): values.tolist() for (name, _), values in zip(about["slots"], slots)},
+    )
+
+
+def known_of_state(state: Mapping[str, np.ndarray], about: Mapping[str, Any], id: int) -> Known:
+    """Look an id up in what `HashTable.state()` returned."""
+    wanted = np.array([id % _UNSIGNED], np.uint64).view(np.int64)[0]
+    timeline = Timeline()
+    if "timeline" in state:
+        timeline.load_state(state["timeline"])
+    step = int(state["step"][0])
+    found = np.flatnonzero(state["ids"] == wanted)
+    if found.size:
+        kept = from_arrays(dict(state), state["ids"].size, step)[found[0]] if "last_step" in state else None
+        return Known(_values(state["rows"][found], about)[0], kept, timeline)
+    best = np.zeros((), STATISTICS)
+    for key, array in state.items():
+        if key.startswith("waiting.") and key.endswith(".ids") and (array == wanted).any():
+            prefix = key[: -len("ids")]
+            columns = {name[len(prefix) :]: a for name, a in state.items() if name.startswith(prefix)}
+            best = from_arrays(columns, array.size, step)[np.flatnonzero(array == wanted)[0]]
+        if key.startswith("waiting.") and key.endswith(".cells"):
+            sketch = CountingSketch.of_state({"cells": array, "seed": state[key[: -len("cells")] + "seed"]})
+            best["show"] = max(best["show"], sketch.counts(np.array([wanted]))[0])
+    return Known(None, best, timeline)
+
+
+def _values(content: np.ndarray, about: Mapping[str, Any]) -> np.ndarray:
+    """float32[n, dim + slots] of rows as they are stored."""
+    kind, dim = ROW_TYPES[about["row_type"]], int(about["dim"])
+    if kind == FLOAT32:
+        return content
+    slots = content.view(np.float32)[:, (dim + 1) // 2 :]
+    values = np.empty((len(content), dim + slots.shape[1]), np.float32)
+    unpack(content, np.arange(len(content)), dim, kind, values, values.view(np.uint32))
+    values[:, dim:] = slots
+    return values
+
+
+def _moment(timeline: Timeline, step: int) -> str:
+    seconds = timeline.moment(step).seconds
+    when = f", {datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S} UTC" if seconds > 0 else ""
+    return f"step {step}{when}"

@@ -1,0 +1,161 @@
+"""Ids that have no row yet: what an admission rule keeps of them, exactly, in a sketch, or not at all."""
+
+from __future__ import annotations
+
+from typing import Dict, Optional
+
+import numpy as np
+
+from mindspore_rec.embedding.index import IdIndex
+from mindspore_rec.embedding.memory import reserve
+from mindspore_rec.embedding.sketch import CountingSketch
+from mindspore_rec.embedding.statistics import FREE, STATISTICS, IdStatistics, arrays_of, from_arrays
+
+_BYTES = 8 + 12.5 + STATISTICS.itemsize  # of a waiting id and its entry in the index
+
+
+class Waiting:
+    """What is known of ids without a row. This one keeps nothing: its rule decides anew each time."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in use."""
+        return 0
+
+    def __len__(self) -> int:
+        """Ids waiting, where they are known one by one."""
+        return 0
+
+    def seen(self, ids: np.ndarray) -> np.ndarray:
+        """Return STATISTICS[n] of ids, zeros where nothing is known."""
+        return np.zeros(ids.size, STATISTICS)
+
+    def observe(self, ids: np.ndarray, shows: np.ndarray, clicks: Optional[np.ndarray], step: int) -> None:
+        """Add what a batch showed of ids, int64[n] each once; shows int32[n], clicks float32[n]."""
+
+    def admit(self, ids: np.ndarray) -> None:
+        """Forget ids that have a row now."""
+
+    def forget(self, step: int) -> int:
+        """Forget ids last seen at `step` or before; how many."""
+        return 0
+
+    def end_step(self, step: int) -> None:
+        """Do what is due after a step."""
+
+    def state(self) -> Dict[str, np.ndarray]:
+        """Return what a checkpoint keeps."""
+        return {}
+
+    def load_state(self, state: Dict[str, np.ndarray], step: int) -> None:
+        """Take over what `state` returned at `step`.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+
+
+class Candidates(Waiting):
+    """Keeps exact statistics of each id, 37 bytes, until it is admitted or forgotten.
+
+    Args:
+        most: ids there is room for; beyond them the ones seen least recently are forgotten.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._ids = reserve(most, 0, np.int64)
+        self._index = IdIndex(self._ids)
+        self._statistics = IdStatistics(most)
+
+    @property
+    def nbytes(self) -> int:
+        """See `Waiting`."""
+        return int(self._index.end * _BYTES)
+
+    def __len__(self) -> int:
+        return self._index.size
+
+    def seen(self, ids: np.ndarray) -> np.ndarray:
+        """See `Waiting`."""
+        return self._statistics.of(self._index.find(ids))
+
+    def observe(self, ids: np.ndarray, shows: np.ndarray, clicks: Optional[np.ndarray], step: int) -> None:
+        """See `Waiting`."""
+        if len(self) + ids.size > self._most:
+            self._make_room(ids.size)
+        rows, added = self._index.find_or_add(ids)
+        self._statistics.begin(added, np.zeros(added.size, STATISTICS), step)
+        self._statistics.observe(rows, shows, clicks, step)
+
+    def admit(self, ids: np.ndarray) -> None:
+        """See `Waiting`."""
+        self._statistics.free(self._index.remove(ids))
+
+    def forget(self, step: int) -> int:
+        """See `Waiting`."""
+        last = self._statistics.records["last_step"][: self._index.end]
+        rows = np.flatnonzero(last <= step)
+        self.admit(self._ids[rows])
+        return int(rows.size)
+
+    def state(self) -> Dict[str, np.ndarray]:
+        """See `Waiting`."""
+        rows = np.flatnonzero(self._statistics.records["last_step"][: self._index.end] != FREE)
+        return {"ids": self._ids[rows], **arrays_of(self._statistics.records[rows])}
+
+    def load_state(self, state: Dict[str, np.ndarray], step: int) -> None:
+        """See `Waiting`."""
+        ids = np.ascontiguousarray(state.get("ids", np.empty(0, np.int64)), np.int64)
+        if ids.size > self._most:
+            raise ValueError(f"table state has {ids.size} waiting ids, room is for {self._most}")
+        self._index = IdIndex(self._ids)
+        self._index.find_or_add(ids)
+        if self._index.size != ids.size:
+            raise ValueError("table state names a waiting id twice")
+        self._statistics.records[: ids.size] = from_arrays(state, ids.size, step)
+
+    def _make_room(self, wanted: int) -> None:
+        """Forget the older half, and more where that is not enough."""
+        last = self._statistics.records["last_step"][: self._index.end]
+        steps = np.sort(last[last != FREE])
+        self.forget(int(steps[min(max(wanted, steps.size // 2), steps.size) - 1]))
+
+
+class Sketched(Waiting):
+    """Keeps how often ids occurred in a counting sketch, halved every so many steps so that it does not fill up.
+
+    Counts of admitted ids stay in it until they are halved away: other ids may share them.
+    """
+
+    def __init__(self, nbytes: int, halve_steps: int, seed: int) -> None:
+        self._sketch = CountingSketch(nbytes, seed)
+        self._halve_steps = halve_steps
+
+    @property
+    def nbytes(self) -> int:
+        """See `Waiting`."""
+        return self._sketch.nbytes
+
+    def seen(self, ids: np.ndarray) -> np.ndarray:
+        """See `Waiting`."""
+        records = np.zeros(ids.size, STATISTICS)
+        records["show"] = self._sketch.counts(ids)
+        return records
+
+    def observe(self, ids: np.ndarray, shows: np.ndarray, clicks: Optional[np.ndarray], step: int) -> None:
+        """See `Waiting`."""
+        self._sketch.add(ids, shows)
+
+    def end_step(self, step: int) -> None:
+        """See `Waiting`."""
+        if step % self._halve_steps == 0:
+            self._sketch.halve()
+
+    def state(self) -> Dict[str, np.ndarray]:
+        """See `Waiting`."""
+        return self._sketch.state()
+
+    def load_state(self, state: Dict[str, np.ndarray], step: int) -> None:
+        """See `Waiting`."""
+        self._sketch.load_state(state)
