@@ -24,9 +24,9 @@ class Rows:
     oracle: np.ndarray
 
 
-def synthetic_rows(rows: int, seed: int = 7) -> Rows:
+def synthetic_rows(rows: int, seed: int = 7, drift: float = 0.0, churn: float = 0.0) -> Rows:
     """Generate `rows` rows and run them through the feature engine."""
-    stream, engine = SyntheticStream(seed), make_engine(FeatureConfig())
+    stream, engine = SyntheticStream(seed, drift, churn), make_engine(FeatureConfig())
     parts = []
     for begin in tqdm(range(0, rows, CHUNK), desc="rows", unit_scale=CHUNK, leave=False):
         count = min(CHUNK, rows - begin)

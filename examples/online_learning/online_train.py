@@ -34,6 +34,7 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     from mindspore_rec.stream.channel import DataReceiver
     from mindspore_rec.train.device import use_device
     from mindspore_rec.train.guard import NonFiniteGuard
+    from mindspore_rec.train.hoist import lookup_cells
     from mindspore_rec.train.losses import LogLoss
     from mindspore_rec.train.online_checkpoint import OnlineCheckpoint
     from mindspore_rec.train.progress_line import ProgressLine
@@ -83,6 +84,7 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
         dataset.close()
 
     first, last = window.first_window(), window.metrics()
+    tables = {lookup.table_name: lookup.table.stats() for lookup in lookup_cells(network)}
     return {
         "rows_trained": model.progress.rows_trained,
         "rows_rejected": model.progress.rows_rejected,
@@ -91,6 +93,10 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
         "auc_last_window": last.auc,
         "logloss": last.log_loss if last.rows else None,
         "samples_per_s": round(progress.samples_per_s, 1),
+        "tables": {
+            name: {"rows": found.rows, "mib": found.nbytes >> 20, "evicted": found.evicted, "refused": found.refused}
+            for name, found in tables.items()
+        },
         "checkpoint": str(checkpoint.last_path) if checkpoint.last_path else None,
         "last_window_source_rows": monitor.source_rows,
     }

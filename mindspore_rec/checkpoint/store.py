@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 64 * 2**20
+TABLE = "table-"  # a group of this name holds the embedding table whose name follows
 _PREFIX, _WRITING = "step-", ".writing-"
 
 Arrays = Dict[str, np.ndarray]
@@ -101,8 +102,8 @@ class CheckpointStore:
         return None
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read and verify one checkpoint.
+def read_checkpoint(path: Path, only: Optional[str] = None) -> Checkpoint:
+    """Read and verify one checkpoint, or one group of it where `only` names one.
 
     Raises:
         CheckpointError: it is missing, damaged, or of a newer format; the message says which.
@@ -112,6 +113,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     for file, expected in manifest["files"].items():
         if Path(file).name != file or not file.endswith(".safetensors"):
             raise CheckpointError(f"checkpoint {path}: the manifest names an unexpected file {file!r}")
+        if only is not None and file != f"{only}.safetensors":
+            continue
         try:
             size = (path / file).stat().st_size
         except OSError:

@@ -141,6 +141,21 @@ def known_of_state(state: Mapping[str, np.ndarray], about: Mapping[str, Any], id
     return Known(None, best, timeline)
 
 
+def summary(state: Mapping[str, np.ndarray]) -> Dict[str, Any]:
+    """Return figures of what `HashTable.state()` returned, JSON-able; ages in steps, at the quartiles."""
+    step = int(state["step"][0])
+    waiting = sum(array.size for key, array in state.items() if key.startswith("waiting.") and key.endswith(".ids"))
+    figures: Dict[str, Any] = {"rows": int(state["ids"].size), "waiting": int(waiting), "step": step}
+    if "counters" in state:
+        figures.update(zip(("admitted", "refused", "evicted"), state["counters"].tolist()))
+    figures["bytes"] = int(sum(array.nbytes for array in state.values()))
+    if "last_step" in state and state["ids"].size:
+        ages = np.percentile(step - state["last_step"].astype(np.int64), (25, 50, 75, 100), method="nearest")
+        figures["steps_unseen_quartiles"] = ages.tolist()
+        figures["show_quartiles"] = np.percentile(state["show"], (25, 50, 75, 100), method="nearest").tolist()
+    return figures
+
+
 def _values(content: np.ndarray, about: Mapping[str, Any]) -> np.ndarray:
     """float32[n, dim + slots] of rows as they are stored."""
     kind, dim = ROW_TYPES[about["row_type"]], int(about["dim"])

@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional
 import numpy as np
 from mindspore import Tensor
 
-from mindspore_rec.checkpoint.store import Arrays, Checkpoint, CheckpointError, CheckpointStore, read_checkpoint
+from mindspore_rec.checkpoint.store import TABLE, Arrays, Checkpoint, CheckpointError, CheckpointStore, read_checkpoint
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.metrics.progressive import ProgressiveWindow
 from mindspore_rec.train.framework_checkpoint import refresh_stamps
@@ -18,7 +18,6 @@ from mindspore_rec.train.rec_model import RecModel
 
 logger = logging.getLogger(__name__)
 
-TABLE_GROUP = "table-"
 
 
 def capture(model: RecModel, window: Optional[ProgressiveWindow], spec: Dict[str, Any]) -> Checkpoint:
@@ -32,7 +31,7 @@ def capture(model: RecModel, window: Optional[ProgressiveWindow], spec: Dict[str
     dense = {p.name: p.asnumpy() for p in model.train_network.get_parameters() if not _is_stamp(p.name)}
     groups: Dict[str, Arrays] = {"dense": dense}
     for lookup in lookup_cells(model.train_network.network):
-        groups[TABLE_GROUP + lookup.table_name] = lookup.table.state()
+        groups[TABLE + lookup.table_name] = lookup.table.state()
     tables = {lookup.table_name: lookup.table.about() for lookup in lookup_cells(model.train_network.network)}
     meta: Dict[str, Any] = {"progress": model.progress.to_json(), "spec": spec, "tables": tables}
     if window is not None:
@@ -74,7 +73,7 @@ def restore(checkpoint: Checkpoint, model: RecModel, window: Optional[Progressiv
 
 def _restore_table(checkpoint: Checkpoint, lookup: HashEmbeddingLookup) -> None:
     try:
-        lookup.table.load_state(checkpoint.groups[TABLE_GROUP + lookup.table_name])
+        lookup.table.load_state(checkpoint.groups[TABLE + lookup.table_name])
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"checkpoint {checkpoint.path}: table {lookup.table_name!r}: {error}") from None
 
