@@ -159,9 +159,7 @@ class ShowClick:
     row_by_row = False
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "nonclk_coeff", "click_coeff"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} = {getattr(self, name)!r}: expected a finite number")
+        check_finite(self, "threshold", "nonclk_coeff", "click_coeff")
 
     def admits(self, new: NewIds) -> np.ndarray:
         """See `Admission`."""
@@ -199,6 +197,13 @@ def distinct_rules(rules: Sequence[Admission]) -> Tuple[Tuple[Admission, ...], n
     """Return the rules that differ, in order, and int32[columns], which of them each column has."""
     different = tuple(dict.fromkeys(rules))
     return different, np.array([different.index(rule) for rule in rules], np.int32)
+
+
+def check_finite(rule: object, *names: str) -> None:
+    """Refuse a rule one of whose settings is NaN or infinite."""
+    for name in names:
+        if not math.isfinite(getattr(rule, name)):
+            raise ValueError(f"{name} = {getattr(rule, name)!r}: expected a finite number")
 
 
 def _check_count(count: int) -> None:

@@ -72,8 +72,10 @@ class Bounds:
 
     def most_rows(self, rows: int, free_rows: int, used: int, row_bytes: float) -> int:
         """Return how many rows a table may have that has `rows` of them and `free_rows` in `used` bytes."""
-        room = self.budget.room()
-        if self._max_bytes:
-            room = min(room, max(0, self._max_bytes - used))
-        most = rows + free_rows + int(room / row_bytes)
+        most = rows + free_rows + int(self.room(used) / row_bytes)
         return min(most, self._max_rows) if self._max_rows else most
+
+    def room(self, used: int) -> int:
+        """Return how many bytes a table of `used` bytes may still take, 0 or more."""
+        room = self.budget.room()
+        return min(room, max(0, self._max_bytes - used)) if self._max_bytes else room

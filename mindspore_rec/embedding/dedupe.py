@@ -17,43 +17,37 @@ class DistinctIds:
     Attributes:
         ids: int64[u], the distinct ids.
         inverse: int32[n], `ids[inverse]` is the batch.
-        starts: int32[u + 1] and
-        positions: int32[n]: id k occurs at `positions[starts[k]:starts[k + 1]]`, ascending.
+        counts: int32[u], how often each id occurs.
     """
 
     ids: np.ndarray
     inverse: np.ndarray
-    starts: np.ndarray
-    positions: np.ndarray
-
-    @property
-    def counts(self) -> np.ndarray:
-        """int32[u]: how often each id occurs."""
-        return np.diff(self.starts)
+    counts: np.ndarray
 
 
 def distinct_ids(ids: np.ndarray) -> DistinctIds:
     """Find the distinct ids of `ids` (int64, any shape, read in C order).
 
     >>> found = distinct_ids(np.array([7, -1, 7, 3]))
-    >>> found.ids.tolist(), found.inverse.tolist(), found.positions.tolist()
-    ([7, -1, 3], [0, 1, 0, 2], [0, 2, 1, 3])
+    >>> found.ids.tolist(), found.inverse.tolist(), found.counts.tolist()
+    ([7, -1, 3], [0, 1, 0, 2], [2, 1, 1])
     """
     flat = np.ascontiguousarray(ids, dtype=np.int64).reshape(-1)
     slots = 16
-    while slots < 2 * flat.size:
+    while slots < flat.size // 2:
         slots *= 2
-    unique, inverse, counts = _number(flat, np.zeros(slots, dtype=np.int32))
-    starts, positions = _group(inverse, counts)
-    return DistinctIds(unique, inverse, starts, positions)
+    return DistinctIds(*_number(flat, slots))
 
 
 @njit(cache=True, nogil=True)
-def _number(flat, slots):  # type: ignore[no-untyped-def]
-    """Number the ids in order of first occurrence; `slots` is a zeroed power-of-two table of number + 1."""
-    mask = np.uint64(slots.size - 1)
+def _number(flat, capacity):  # type: ignore[no-untyped-def]
+    """Number the ids in order of first occurrence.
+
+    Slots hold number + 1. There are few to begin with, so that they stay in the cache: most batches repeat their ids.
+    """
+    slots, mask = np.zeros(capacity, dtype=np.int32), np.uint64(capacity - 1)
     unique = np.empty(flat.size, dtype=np.int64)
-    counts = np.zeros(flat.size, dtype=np.int32)
+    counts = np.empty(flat.size, dtype=np.int32)
     inverse = np.empty(flat.size, dtype=np.int32)
     found = 0
     for i in range(flat.size):
@@ -64,27 +58,28 @@ def _number(flat, slots):  # type: ignore[no-untyped-def]
             if number < 0:
                 number = found
                 unique[found] = value
-                slots[slot] = found + 1
+                counts[found] = 0
                 found += 1
+                slots[slot] = found
+                if 2 * found > capacity:
+                    capacity *= 2
+                    slots, mask = _spread(unique, found, capacity), np.uint64(capacity - 1)
                 break
             if unique[number] == value:
                 break
             slot = (slot + np.uint64(1)) & mask
         inverse[i] = number
         counts[number] += 1
-    return unique[:found].copy(), inverse, counts[:found]
+    return unique[:found].copy(), inverse, counts[:found].copy()
 
 
 @njit(cache=True, nogil=True)
-def _group(inverse, counts):  # type: ignore[no-untyped-def]
-    """Counting sort of the positions by id."""
-    starts = np.zeros(counts.size + 1, dtype=np.int32)
-    for k in range(counts.size):
-        starts[k + 1] = starts[k] + counts[k]
-    cursor = starts[:-1].copy()
-    positions = np.empty(inverse.size, dtype=np.int32)
-    for i in range(inverse.size):
-        k = inverse[i]
-        positions[cursor[k]] = i
-        cursor[k] += 1
-    return starts, positions
+def _spread(unique, found, capacity):  # type: ignore[no-untyped-def]
+    """Slots of twice the size for the ids found so far."""
+    slots, mask = np.zeros(capacity, dtype=np.int32), np.uint64(capacity - 1)
+    for number in range(found):
+        slot = mix64(unique[number]) & mask
+        while slots[slot]:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = number + 1
+    return slots

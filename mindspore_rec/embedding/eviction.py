@@ -11,7 +11,7 @@ from typing import Callable, List, Protocol, Union
 
 import numpy as np
 
-from mindspore_rec.embedding.admission import score
+from mindspore_rec.embedding.admission import check_finite, score
 from mindspore_rec.embedding.statistics import FREE
 from mindspore_rec.embedding.timeline import Timeline
 
@@ -128,6 +128,7 @@ class ShowClickDecay:
                 f"decay = {self.decay}, delete_after_unseen_days = {self.delete_after_unseen_days}: "
                 f"expected more than 0 and at most 1, and at least 0"
             )
+        check_finite(self, "delete_threshold", "nonclk_coeff", "click_coeff")
 
     def shrink(self, view: TableView) -> np.ndarray:
         """Multiply, and return int[n], the rows to give up."""

@@ -59,7 +59,8 @@ class Gate:
         known = np.zeros(ids.size, STATISTICS)
         for number, part in self._parts(ids.size, rules):
             known[part] = self._waiting[number].seen(ids[part])
-            self._waiting[number].admit(ids[part])
+        for waiting in self._waiting:  # an id may have been under columns of other rules before
+            waiting.admit(ids)
         return known
 
     def observe(
@@ -69,11 +70,13 @@ class Gate:
         clicks: Optional[np.ndarray],
         rules: Optional[np.ndarray],
         step: int,
+        room: int,
     ) -> None:
-        """Count what a batch showed of ids without a row."""
+        """Count what a batch showed of ids without a row; for that `room` bytes may be taken."""
         for number, part in self._parts(ids.size, rules):
-            clicked = None if clicks is None else clicks[part]
-            self._waiting[number].observe(ids[part], shows[part], clicked, step)
+            clicked, before = None if clicks is None else clicks[part], self.nbytes
+            self._waiting[number].observe(ids[part], shows[part], clicked, step, room)
+            room -= self.nbytes - before
 
     def end_step(self, step: int) -> None:
         """Do what is due after a step."""

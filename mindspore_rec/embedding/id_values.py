@@ -10,9 +10,10 @@ are the columns of each lookup.
 from __future__ import annotations
 
 from numbers import Real
-from typing import Sequence
+from typing import Any, Iterator, Sequence, Tuple
 
 import numpy as np
+from numba import njit
 
 from mindspore_rec.embedding.dedupe import DistinctIds
 
@@ -42,10 +43,10 @@ def smallest_of_columns(distinct: DistinctIds, by_column: np.ndarray, widths: Se
     >>> smallest_of_columns(batch, np.array([1.0, 0.5], np.float32), [2]).tolist()  # 7 occurs under both
     [0.5, 0.5, 1.0]
     """
-    rows = distinct.positions.size // max(by_column.size, 1)
-    parts = np.split(by_column, np.cumsum(widths)[:-1])
-    by_position = np.concatenate([np.tile(part, rows) for part in parts])
-    return np.minimum.reduceat(by_position[distinct.positions], distinct.starts[:-1])
+    least = np.full(distinct.ids.size, _largest(by_column.dtype), by_column.dtype)
+    for values, inverse in _calls(distinct, np.split(by_column, np.cumsum(widths)[:-1]), widths):
+        _least_by_column(inverse, values, least)
+    return least
 
 
 def sum_of_rows(distinct: DistinctIds, by_row: np.ndarray, widths: Sequence[int]) -> np.ndarray:
@@ -56,6 +57,36 @@ def sum_of_rows(distinct: DistinctIds, by_row: np.ndarray, widths: Sequence[int]
     >>> sum_of_rows(batch, np.array([1.0, 0.5], np.float32), [2]).tolist()
     [1.5, 1.0, 0.5]
     """
-    by_position = np.concatenate([np.repeat(by_row, width) for width in widths])
-    sums: np.ndarray = np.add.reduceat(by_position[distinct.positions], distinct.starts[:-1])
+    sums = np.zeros(distinct.ids.size, np.float32)
+    for values, inverse in _calls(distinct, [by_row] * len(widths), widths):
+        _sum_by_row(inverse, values, sums)
     return sums
+
+
+def _calls(
+    distinct: DistinctIds, values: Sequence[np.ndarray], widths: Sequence[int]
+) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+    """The values of each lookup and [rows, its columns] of `inverse`."""
+    rows, begin = distinct.inverse.size // max(sum(widths), 1), 0
+    for width, given in zip(widths, values):
+        yield given, distinct.inverse[begin : begin + rows * width].reshape(rows, width)
+        begin += rows * width
+
+
+def _largest(kind: np.dtype) -> Any:
+    return np.iinfo(kind).max if kind.kind == "i" else np.inf
+
+
+@njit(cache=True, nogil=True)
+def _least_by_column(inverse, by_column, least):  # type: ignore[no-untyped-def]
+    for row in range(inverse.shape[0]):
+        for column in range(inverse.shape[1]):
+            k = inverse[row, column]
+            least[k] = min(least[k], by_column[column])
+
+
+@njit(cache=True, nogil=True)
+def _sum_by_row(inverse, by_row, sums):  # type: ignore[no-untyped-def]
+    for row in range(inverse.shape[0]):
+        for column in range(inverse.shape[1]):
+            sums[inverse[row, column]] += by_row[row]

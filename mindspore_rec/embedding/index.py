@@ -80,8 +80,13 @@ class IdIndex:
 
     def find(self, ids: np.ndarray) -> np.ndarray:
         """Return int32[n] rows of int64[n] ids, -1 where unknown."""
-        rows: np.ndarray = find(self._entries, self._stride, self._capacities, self._row_ids, ids)
+        rows = np.empty(ids.size, dtype=np.int32)
+        self.find_range(ids, rows, 0, ids.size)
         return rows
+
+    def find_range(self, ids: np.ndarray, rows: np.ndarray, begin: int, end: int) -> None:
+        """Write the rows of `ids[begin:end]` to `rows`; ranges of a batch may be found on several threads."""
+        find(self._entries, self._stride, self._capacities, self._row_ids, ids, rows, begin, end)
 
     @property
     def free_rows(self) -> np.ndarray:

@@ -52,11 +52,10 @@ def _ask_ahead(entries, stride, capacities, row_ids, ids, begin, end, tags, slot
 
 
 @njit(cache=True, nogil=True)
-def find(entries, stride, capacities, row_ids, ids):  # type: ignore[no-untyped-def]
-    rows = np.empty(ids.size, dtype=np.int32)
+def find(entries, stride, capacities, row_ids, ids, rows, first, last):  # type: ignore[no-untyped-def]
     tags, slots = np.empty(_BLOCK, dtype=np.uint64), np.empty(_BLOCK, dtype=np.int64)
-    for begin in range(0, ids.size, _BLOCK):
-        end = min(begin + _BLOCK, ids.size)
+    for begin in range(first, last, _BLOCK):
+        end = min(begin + _BLOCK, last)
         _ask_ahead(entries, stride, capacities, row_ids, ids, begin, end, tags, slots)
         for k in range(end - begin):
             value, tag, slot = ids[begin + k], tags[k], slots[k]
@@ -70,7 +69,6 @@ def find(entries, stride, capacities, row_ids, ids):  # type: ignore[no-untyped-
                 slot = _next_match(entries, slot + 1, tag)
                 entry = entries[slot]
             rows[begin + k] = row
-    return rows
 
 
 @njit(cache=True, nogil=True)

@@ -1,4 +1,4 @@
-"""Sparse optimizers: pure kernels over (rows, their slots, summed gradients).
+"""Sparse optimizers: settings and formulas; `optimizer_kernels.py` applies them to (rows, slots, summed gradients).
 
 A row is stored as `[weights (dim), slot 1, slot 2 ...]`; a slot holds `dim` values, or one where the row shares it. The
 gradient an optimizer receives for an id is that of the *sum* of the losses of the rows of the batch in which the id
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
-from numba import njit
+
+from mindspore_rec.embedding.optimizer_kernels import adagrad, adam, ftrl, sgd, shared_adagrad
 
 ApplyRange = Callable[[int, int], None]
 Bounds = Optional[Tuple[float, float]]
@@ -68,7 +69,7 @@ class SGD:
         """
         rate, factors = np.float32(self.learning_rate), _NO_RATES if rates is None else rates
         low, high = _limits(self.weight_bounds)
-        return lambda begin, end: _sgd(store, rows, grads, factors, low, high, begin, end, rate)
+        return lambda begin, end: sgd(store, rows, grads, factors, low, high, begin, end, rate)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Adagrad:
         """See `SGD.kernel`."""
         rate, factors = np.float32(self.learning_rate), _NO_RATES if rates is None else rates
         low, high = _limits(self.weight_bounds)
-        return lambda begin, end: _adagrad(store, rows, grads, factors, low, high, begin, end, rate)
+        return lambda begin, end: adagrad(store, rows, grads, factors, low, high, begin, end, rate)
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class SharedAdagrad:
         rate, factors = np.float32(self.learning_rate), _NO_RATES if rates is None else rates
         low, high = _limits(self.weight_bounds)
         start = np.float32(self.initial_g2sum)
-        return lambda begin, end: _shared_adagrad(store, rows, grads, factors, low, high, begin, end, rate, start)
+        return lambda begin, end: shared_adagrad(store, rows, grads, factors, low, high, begin, end, rate, start)
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class LazyAdam:
         rate = np.float32(self.learning_rate * np.sqrt(1 - self.beta2**step) / (1 - self.beta1**step))
         b1, b2, eps = np.float32(self.beta1), np.float32(self.beta2), np.float32(self.epsilon)
         factors, (low, high) = _NO_RATES if rates is None else rates, _limits(self.weight_bounds)
-        return lambda begin, end: _adam(store, rows, grads, factors, low, high, begin, end, rate, b1, b2, eps)
+        return lambda begin, end: adam(store, rows, grads, factors, low, high, begin, end, rate, b1, b2, eps)
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class FTRL:
         alpha, beta = np.float32(self.alpha), np.float32(self.beta)
         l1, l2 = np.float32(self.l1), np.float32(self.l2)
         factors, (low, high) = _NO_RATES if rates is None else rates, _limits(self.weight_bounds)
-        return lambda begin, end: _ftrl(store, rows, grads, factors, low, high, begin, end, alpha, beta, l1, l2)
+        return lambda begin, end: ftrl(store, rows, grads, factors, low, high, begin, end, alpha, beta, l1, l2)
 
 
 def _limits(bounds: Bounds) -> Tuple[np.float32, np.float32]:
@@ -208,85 +209,3 @@ def _limits(bounds: Bounds) -> Tuple[np.float32, np.float32]:
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"weight_bounds = {bounds!r}: expected (low, high), finite float32 with low < high")
     return low, high
-
-
-# In the kernels: `factors` is float32[n], or empty where every factor is 1; [low, high] bounds the weights.
-
-
-@njit(cache=True, nogil=True)
-def _sgd(store, rows, grads, factors, low, high, begin, end, rate):  # type: ignore[no-untyped-def]
-    dim = grads.shape[1]
-    for k in range(begin, end):
-        row = store[rows[k]]
-        lr = rate * factors[k] if factors.size else rate
-        for d in range(dim):
-            row[d] = min(max(row[d] - lr * grads[k, d], low), high)
-
-
-@njit(cache=True, nogil=True)
-def _adagrad(store, rows, grads, factors, low, high, begin, end, rate):  # type: ignore[no-untyped-def]
-    dim = grads.shape[1]
-    for k in range(begin, end):
-        row = store[rows[k]]
-        lr = rate * factors[k] if factors.size else rate
-        for d in range(dim):
-            g = grads[k, d]
-            s = row[dim + d] + g * g
-            row[dim + d] = s
-            w = row[d]
-            if g != np.float32(0.0):  # s may be 0 only where g is
-                w -= lr * g / np.sqrt(s)
-            row[d] = min(max(w, low), high)
-
-
-@njit(cache=True, nogil=True)
-def _shared_adagrad(store, rows, grads, factors, low, high, begin, end, rate, start):  # type: ignore[no-untyped-def]
-    dim = grads.shape[1]
-    share = np.float32(1.0) / np.float32(dim)
-    for k in range(begin, end):
-        row = store[rows[k]]
-        lr = rate * factors[k] if factors.size else rate
-        lr *= np.sqrt(start / (start + row[dim]))
-        mean = np.float32(0.0)
-        for d in range(dim):
-            g = grads[k, d]
-            mean += share * g * g
-            row[d] = min(max(row[d] - lr * g, low), high)
-        row[dim] += mean
-
-
-@njit(cache=True, nogil=True)
-def _adam(store, rows, grads, factors, low, high, begin, end, rate, b1, b2, eps):  # type: ignore[no-untyped-def]
-    dim = grads.shape[1]
-    one = np.float32(1.0)
-    for k in range(begin, end):
-        row, grad = store[rows[k]], grads[k]
-        lr = rate * factors[k] if factors.size else rate
-        weights, first, second = row[:dim], row[dim : 2 * dim], row[2 * dim : 3 * dim]
-        for d in range(dim):
-            m = b1 * first[d] + (one - b1) * grad[d]
-            v = b2 * second[d] + (one - b2) * grad[d] * grad[d]
-            first[d] = m
-            second[d] = v
-            weights[d] = min(max(weights[d] - lr * m / (np.sqrt(v) + eps), low), high)
-
-
-@njit(cache=True, nogil=True)
-def _ftrl(store, rows, grads, factors, low, high, begin, end, alpha, beta, l1, l2):  # type: ignore[no-untyped-def]
-    dim = grads.shape[1]
-    for k in range(begin, end):
-        row = store[rows[k]]
-        a = alpha * factors[k] if factors.size else alpha
-        for d in range(dim):
-            g = grads[k, d]
-            z = row[dim + d]
-            n = row[2 * dim + d]
-            n_next = n + g * g
-            sigma = (np.sqrt(n_next) - np.sqrt(n)) / a
-            z += g - sigma * row[d]
-            row[dim + d] = z
-            row[2 * dim + d] = n_next
-            w = np.float32(0.0)
-            if abs(z) > l1:
-                w = -(z - np.sign(z) * l1) / ((beta + np.sqrt(n_next)) / a + l2)
-            row[d] = min(max(w, low), high)

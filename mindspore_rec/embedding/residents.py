@@ -58,13 +58,15 @@ class Residents:
         name: str,
     ) -> None:
         self._store, self._bounds, self.name = store, bounds, name
-        self._padding = None if padding_id is None else np.int64(padding_id)
+        self._padding = None if padding_id is None else np.array([padding_id % 2**64], np.uint64).view(np.int64)[0]
         self.gate = Gate(admission, store.max_rows)
         self._periodic = [rule for rule in eviction if isinstance(rule, (Unseen, NearZero))]
         self._daily = [rule for rule in eviction if isinstance(rule, ShowClickDecay)]
         full = [rule for rule in eviction if isinstance(rule, (LeastRecent, LeastFrequent))]
         if len(full) > 1 or len(self._daily) > 1:
             raise ValueError(f"eviction = {list(eviction)}: expected at most one rule for a full table, one for days")
+        if len(self._periodic) + len(self._daily) + len(full) != len(eviction):
+            raise ValueError(f"eviction = {list(eviction)}: expected rules of mindspore_rec.embedding.eviction")
         self._when_full = full[0] if full else None
         keeps = statistics or bool(eviction) or not self.gate.is_open
         self.statistics = IdStatistics(store.max_rows) if keeps else None
@@ -93,7 +95,7 @@ class Residents:
             rows, added = self._store.add(ids)
             self._begin(added, np.zeros(added.size, STATISTICS), step)
             return rows
-        rows = index.find(ids)
+        rows = self._store.find(ids)
         new = self._without_row(ids, rows)
         if not self.gate.is_open and new.size:
             new = new[self.gate.admits(ids[new], distinct.counts[new], _part(rules, new), step)]
@@ -119,9 +121,9 @@ class Residents:
             self.statistics.observe(rows, distinct.counts, clicks, step)
         if not self.gate.is_open:
             new = self._without_row(distinct.ids, rows)
-            if new.size and not self._full:
-                clicked = None if clicks is None else clicks[new]
-                self.gate.observe(distinct.ids[new], distinct.counts[new], clicked, _part(rules, new), step)
+            if new.size:
+                clicked, shows = None if clicks is None else clicks[new], distinct.counts[new]
+                self.gate.observe(distinct.ids[new], shows, clicked, _part(rules, new), step, self._room_to_wait())
             self.gate.end_step(step)
         for rule in self._periodic:
             if step % rule.every_steps == 0:
@@ -179,6 +181,7 @@ class Residents:
         rows = self._store.index.size
         if self.statistics is not None:
             self.statistics.records[:rows] = from_arrays(state, rows, step)
+            self.timeline = Timeline()
             if "timeline" in state:
                 self.timeline.load_state(state["timeline"])
         prefix = "waiting."
@@ -205,6 +208,12 @@ class Residents:
     def _most_rows(self) -> int:
         index = self._store.index
         return self._bounds.most_rows(index.size, index.end - index.size, self.nbytes, self._row_bytes)
+
+    def _room_to_wait(self) -> int:
+        """Bytes that ids without a row may still take: half of the table's at most, so that there is room for rows."""
+        used = self.nbytes
+        room = self._bounds.room(used)
+        return max(0, min(room, (used + room) // 2 - self.gate.nbytes))
 
     def _fitting(self, new: np.ndarray, ids: np.ndarray, rows: np.ndarray, step: int) -> np.ndarray:
         """Those of the new ids there is room for: all of them where rows can be evicted, else the smallest ids."""

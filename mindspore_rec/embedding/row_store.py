@@ -16,9 +16,12 @@ from mindspore_rec.embedding.initial import Initial, fill_initial
 from mindspore_rec.embedding.memory import reserve
 from mindspore_rec.embedding.optimizers import ApplyRange, Slot, first_values
 from mindspore_rec.embedding.ranges import over_ranges
+from mindspore_rec.features.words import prefetch
 
 INDEX_BYTES = 12.5  # of the index, for an id
 _CHUNK = 1024  # rows unpacked at a time
+_FIND_COST = 8  # in values of a row
+_AHEAD = 16  # rows: their cache misses overlap
 
 
 class SparseOptimizer(Protocol):
@@ -66,9 +69,22 @@ class RowStore:
         """Bytes in use, free rows among them."""
         return self.index.end * (4 * self._width + 8) + self.index.nbytes
 
+    def find(self, ids: np.ndarray) -> np.ndarray:
+        """Return int32[n], the rows of ids, int64[n]; -1 for those without one."""
+        rows = np.empty(ids.size, dtype=np.int32)
+        over_ranges(
+            lambda begin, end: self.index.find_range(ids, rows, begin, end), ids.size, _FIND_COST, self._threads
+        )
+        return rows
+
     def add(self, ids: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """Find ids, int64[n] each once, and give the unknown ones a row; return as `IdIndex.find_or_add`."""
-        rows, added = self.index.find_or_add(ids)
+        rows = self.find(ids)
+        new = np.flatnonzero(rows < 0)
+        if not new.size:
+            return rows, np.empty(0, np.int32)
+        added, _ = self.index.find_or_add(ids[new] if new.size < ids.size else ids)
+        rows[new] = added
         kind, scale, mean = self._law
         if self._kind == FLOAT32:
             _initialize(self._store, self.ids, added, self.dim, self._first, self._seed, kind, scale, mean)
@@ -81,16 +97,22 @@ class RowStore:
 
     def gather(self, rows: np.ndarray, inverse: np.ndarray, out: Optional[np.ndarray]) -> np.ndarray:
         """Return float32[n, dim], the weights of `rows[inverse]`; zeros for row -1."""
-        target = np.empty((inverse.size, self.dim), dtype=np.float32) if out is None else out
-        store, halves, bits, half_type = self._store, self._halves, target.view(np.uint32), self._kind
+        weights = np.empty((rows.size, self.dim), dtype=np.float32)  # of each id once: that stays in the cache
+        store, halves, bits, kind = self._store, self._halves, weights.view(np.uint32), self._kind
 
-        def kernel(begin: int, end: int) -> None:
-            if half_type == FLOAT32:
-                _gather(store, rows, inverse, target, begin, end)
+        def of_ids(begin: int, end: int) -> None:
+            if kind == FLOAT32:
+                _gather(store, rows, weights, begin, end)
             else:
-                _gather_halves(halves, rows, inverse, target, bits, half_type, begin, end)
+                _gather_halves(halves, rows, weights, bits, kind, begin, end)
 
-        over_ranges(kernel, inverse.size, self.dim, self._threads)
+        over_ranges(of_ids, rows.size, self.dim, self._threads)
+        target = np.empty((inverse.size, self.dim), dtype=np.float32) if out is None else out
+
+        def of_batch(begin: int, end: int) -> None:
+            _repeat(weights, inverse, target, begin, end)
+
+        over_ranges(of_batch, inverse.size, self.dim, self._threads)
         return target
 
     def update(self, rows: np.ndarray, sums: np.ndarray, step: int, rates: Optional[np.ndarray]) -> None:
@@ -184,26 +206,35 @@ def _initialize(store, row_ids, rows, dim, first, seed, kind, scale, mean):  # t
 
 
 @njit(cache=True, nogil=True)
-def _gather(store, rows, inverse, out, begin, end):  # type: ignore[no-untyped-def]
-    dim = out.shape[1]
-    zero = np.float32(0.0)
-    for i in range(begin, end):
-        row = rows[inverse[i]]
-        if row < 0:
-            for d in range(dim):
-                out[i, d] = zero
+def _gather(store, rows, weights, begin, end):  # type: ignore[no-untyped-def]
+    dim = weights.shape[1]
+    flat, width = store.reshape(-1), store.shape[1]
+    for k in range(begin, end):
+        if k + _AHEAD < end:
+            prefetch(flat, np.int64(max(rows[k + _AHEAD], 0)) * width)
+        into = weights[k]
+        if rows[k] < 0:
+            into[:] = np.float32(0.0)
         else:
+            row = store[rows[k]][:dim]
             for d in range(dim):
-                out[i, d] = store[row, d]
+                into[d] = row[d]
 
 
 @njit(cache=True, nogil=True)
-def _gather_halves(halves, rows, inverse, out, bits, kind, begin, end):  # type: ignore[no-untyped-def]
+def _gather_halves(halves, rows, weights, bits, kind, begin, end):  # type: ignore[no-untyped-def]
+    for k in range(begin, end):
+        if rows[k] < 0:
+            weights[k, :] = np.float32(0.0)
+        else:
+            for d in range(weights.shape[1]):
+                decode(halves[rows[k], d], kind, weights[k], bits[k], d)
+
+
+@njit(cache=True, nogil=True)
+def _repeat(weights, inverse, out, begin, end):  # type: ignore[no-untyped-def]
     dim = out.shape[1]
     for i in range(begin, end):
-        row = rows[inverse[i]]
-        if row < 0:
-            out[i, :] = np.float32(0.0)
-        else:
-            for d in range(dim):
-                decode(halves[row, d], kind, out[i], bits[i], d)
+        source, into = weights[inverse[i]], out[i]
+        for d in range(dim):
+            into[d] = source[d]

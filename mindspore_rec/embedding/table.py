@@ -16,7 +16,7 @@ from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
 from mindspore_rec.embedding.eviction import Eviction
 from mindspore_rec.embedding.explanation import Explanation, Known, TableStats, explain
 from mindspore_rec.embedding.initial import Initial, Uniform
-from mindspore_rec.embedding.ranges import host_threads, over_ranges
+from mindspore_rec.embedding.ranges import host_threads
 from mindspore_rec.embedding.residents import Residents
 from mindspore_rec.embedding.row_store import RowStore, SparseOptimizer, bytes_of_row
 
@@ -170,7 +170,7 @@ class HashTable:
     def find(self, ids: Union[np.ndarray, DistinctIds]) -> Prepared:
         """Prepare a batch for reading only: unknown ids read as zeros, and no id is created, counted or aged."""
         distinct = ids if isinstance(ids, DistinctIds) else distinct_ids(ids)
-        return Prepared(distinct, self._store.index.find(distinct.ids), None, self._residents.generation)
+        return Prepared(distinct, self._store.find(distinct.ids), None, self._residents.generation)
 
     def lookup(self, ids: np.ndarray) -> np.ndarray:
         """Return float32[n, dim], the weights of `ids`, without touching the table."""
@@ -182,19 +182,11 @@ class HashTable:
         Returns:
             float32[u, dim], valid until the next call, and whether every sum can be used (finite, its square too).
         """
-        distinct = batch.distinct
-        if self._sums.shape[0] < distinct.ids.size:
-            self._sums = np.empty((2 * distinct.ids.size, self.dim), dtype=np.float32)
-        sums = self._sums[: distinct.ids.size]
-        flat = grads.reshape(-1, self.dim)
-        usable = np.ones(distinct.ids.size, dtype=np.bool_)
-        factor = np.float32(scale)
-
-        def kernel(begin: int, end: int) -> None:
-            _sum(flat, distinct.starts, distinct.positions, sums, usable, begin, end, factor)
-
-        over_ranges(kernel, distinct.ids.size, self.dim, self._threads)
-        return sums, bool(usable.all())
+        count = batch.distinct.ids.size
+        if self._sums.shape[0] < count:
+            self._sums = np.empty((2 * count, self.dim), dtype=np.float32)
+        sums = self._sums[:count]
+        return sums, bool(_sum(grads.reshape(-1, self.dim), batch.distinct.inverse, sums, np.float32(scale)))
 
     def apply(
         self,
@@ -218,7 +210,7 @@ class HashTable:
                 raise ValueError(f"{name} is {values.dtype}{list(values.shape)}, expected float32[{sums.shape[0]}]")
         rows = batch.rows
         if batch.generation != self._residents.generation:
-            rows = self._store.index.find(batch.distinct.ids)
+            rows = self._store.find(batch.distinct.ids)
         self.step += 1
         if rows.size and rows.min() < 0:
             with_row = np.flatnonzero(rows >= 0)
@@ -296,17 +288,19 @@ class HashTable:
 
 
 @njit(cache=True, nogil=True)
-def _sum(grads, starts, positions, sums, usable, begin, end, scale):  # type: ignore[no-untyped-def]
+def _sum(grads, inverse, sums, scale):  # type: ignore[no-untyped-def]
+    """Sum `grads` by id in the order of the batch; whether every sum can be used."""
     dim = grads.shape[1]
-    for k in range(begin, end):
-        total = sums[k]
-        total[:] = np.float32(0.0)
-        for p in range(starts[k], starts[k + 1]):
-            i = positions[p]
-            for d in range(dim):
-                total[d] += grads[i, d]
-        ok = True
+    sums[:] = np.float32(0.0)
+    for i in range(inverse.size):
+        total, grad = sums[inverse[i]], grads[i]
         for d in range(dim):
-            total[d] *= scale
-            ok &= abs(total[d]) < GRADIENT_LIMIT  # False for NaN
-        usable[k] = ok
+            total[d] += grad[d]
+    unusable = np.int32(0)
+    for k in range(sums.shape[0]):
+        total = sums[k]
+        for d in range(dim):
+            value = total[d] * scale
+            total[d] = value
+            unusable |= np.int32(not (abs(value) < GRADIENT_LIMIT))  # of NaN too
+    return unusable == 0

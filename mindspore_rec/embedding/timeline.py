@@ -22,6 +22,9 @@ class Moment(NamedTuple):
 class Timeline:
     """Steps at which the clock moved by a second or the day by one, oldest first.
 
+    The steps up to the next of them were within a second: where it is longer until then, the last of them is noted as
+    at the end of that second.
+
     Beyond 65,536 of them every other one of the older half is forgotten: what is long ago is known less exactly, and
     an id then counts as younger than it is, by as much.
 
@@ -49,14 +52,9 @@ class Timeline:
         last = self._count - 1
         if last >= 0 and seconds < self._seconds[last] + 1.0 and self._days[last] == self.day:
             return
-        if self._count == _MOST:
-            self._forget()
-        if self._count == self._steps.size:
-            self._grow()
-        self._steps[self._count] = step
-        self._seconds[self._count] = max(seconds, self.now)
-        self._days[self._count] = self.day
-        self._count += 1
+        if last >= 0 and self._steps[last] < step - 1 and seconds >= self._seconds[last] + 2.0:
+            self._append(step - 1, self._seconds[last] + 1.0, self._days[last])
+        self._append(step, max(seconds, self.now), self.day)
 
     def moment(self, step: int) -> Moment:
         """Return what is known of a step."""
@@ -73,7 +71,7 @@ class Timeline:
     def step_at_day(self, day: int) -> int:
         """Return the last step of a day or one before it; before the first step -1, after the last one 2**32 - 2."""
         found = int(np.searchsorted(self._days[: self._count], day, "right"))
-        if found == self._count:
+        if found and found == self._count:
             return LAST_STEP
         return int(self._steps[found]) - 1 if found else -1
 
@@ -95,6 +93,14 @@ class Timeline:
         self._steps, self._days = state[:-1, 0].astype(np.int64), state[:-1, 2].astype(np.int64)
         self._seconds = state[:-1, 1].astype(np.float64)
         self._count, self.day = len(state) - 1, int(state[-1, 2])
+
+    def _append(self, step: int, seconds: float, day: int) -> None:
+        if self._count == _MOST:
+            self._forget()
+        if self._count == self._steps.size:
+            self._grow()
+        self._steps[self._count], self._seconds[self._count], self._days[self._count] = step, seconds, day
+        self._count += 1
 
     def _forget(self) -> None:
         days = self._days[: self._count]

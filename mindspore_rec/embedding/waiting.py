@@ -30,8 +30,12 @@ class Waiting:
         """Return STATISTICS[n] of ids, zeros where nothing is known."""
         return np.zeros(ids.size, STATISTICS)
 
-    def observe(self, ids: np.ndarray, shows: np.ndarray, clicks: Optional[np.ndarray], step: int) -> None:
-        """Add what a batch showed of ids, int64[n] each once; shows int32[n], clicks float32[n]."""
+    def observe(self, ids: np.ndarray, shows: np.ndarray, clicks: Optional[np.ndarray], step: int, room: int) -> None:
+        """Add what a batch showed of ids, int64[n] each once; shows int32[n], clicks float32[n].
+
+        Args:
+            room: bytes that may be taken for it.
+        """
 
     def admit(self, ids: np.ndarray) -> None:
         """Forget ids that have a row now."""
@@ -59,7 +63,8 @@ class Candidates(Waiting):
     """Keeps exact statistics of each id, 37 bytes, until it is admitted or forgotten.
 
     Args:
-        most: ids there is room for; beyond them the ones seen least recently are forgotten.
+        most: ids there is room for; beyond them the ones seen least recently are forgotten, at least half of those
+            that the batch does not name.
     """
 
     def __init__(self, most: int) -> None:
@@ -80,10 +85,13 @@ class Candidates(Waiting):
         """See `Waiting`."""
         return self._statistics.of(self._index.find(ids))
 
-    def observe(self, ids: np.ndarray, shows: np.ndarray, clicks: Optional[np.ndarray], step: int) -> None:
+    def observe(self, ids: np.ndarray, shows: np.ndarray, clicks: Optional[np.ndarray], step: int, room: int) -> None:
         """See `Waiting`."""
-        if len(self) + ids.size > self._most:
-            self._make_room(ids.size)
+        most = min(self._most, self._index.end + int(room / _BYTES))
+        if len(self) + ids.size > most:
+            fitting = self._fitting(ids, step, most)
+            ids, shows = ids[fitting], shows[fitting]
+            clicks = None if clicks is None else clicks[fitting]
         rows, added = self._index.find_or_add(ids)
         self._statistics.begin(added, np.zeros(added.size, STATISTICS), step)
         self._statistics.observe(rows, shows, clicks, step)
@@ -115,11 +123,19 @@ class Candidates(Waiting):
             raise ValueError("table state names a waiting id twice")
         self._statistics.records[: ids.size] = from_arrays(state, ids.size, step)
 
-    def _make_room(self, wanted: int) -> None:
-        """Forget the older half, and more where that is not enough."""
-        last = self._statistics.records["last_step"][: self._index.end]
-        steps = np.sort(last[last != FREE])
-        self.forget(int(steps[min(max(wanted, steps.size // 2), steps.size) - 1]))
+    def _fitting(self, ids: np.ndarray, step: int, most: int) -> np.ndarray:
+        """Make room; return int[n], those of the ids that wait already, and of the others the smallest that fit."""
+        rows = self._index.find(ids)
+        new = np.flatnonzero(rows < 0)
+        if len(self) + new.size > most:
+            self._statistics.observe(rows, np.zeros(rows.size, np.int32), None, step)  # these stay
+            last = self._statistics.records["last_step"][: self._index.end]
+            steps = np.sort(last[last < step])
+            if steps.size:
+                wanted = max(len(self) + new.size - most, steps.size // 2)
+                self.forget(int(steps[min(wanted, steps.size) - 1]))
+        smallest = new[np.argsort(ids[new], kind="stable")[: max(0, most - len(self))]]
+        return np.concatenate((np.flatnonzero(rows >= 0), smallest))
 
 
 class Sketched(Waiting):
@@ -143,7 +159,7 @@ class Sketched(Waiting):
         records["show"] = self._sketch.counts(ids)
         return records
 
-    def observe(self, ids: np.ndarray, shows: np.ndarray, clicks: Optional[np.ndarray], step: int) -> None:
+    def observe(self, ids: np.ndarray, shows: np.ndarray, clicks: Optional[np.ndarray], step: int, room: int) -> None:
         """See `Waiting`."""
         self._sketch.add(ids, shows)
 
