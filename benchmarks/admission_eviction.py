@@ -117,7 +117,7 @@ def main() -> None:
     measure(KEEPS_ALL, {})
     ttl, both = {"evict_after": f"{arguments.ttl}step"}, {"admit_after": 5, "admit_wide": True}
     measure(RULES, {**both, **ttl})
-    measure("the same, in a sketch", {**both, **ttl, "admit_memory": "8MiB"})
+    measure("the same, in a sketch", {**both, **ttl, "admit_memory": "64MiB"})
     measure("the same, deep part only", {**ttl, "admit_after": 5})
     measure("five occurrences", both)
     measure("time to live", ttl)

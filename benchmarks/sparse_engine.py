@@ -6,7 +6,8 @@
 found and gradients summed included; ``baseline_ratio`` is the time of the faster of NumPy (``np.unique`` and fancy
 indexing) and, where installed, PyTorch (sparse embedding, Adagrad) over ours. ``step_ratio_across_sizes`` compares
 whole training steps with uniform ids over 200k, 5.86M and ``rows_max`` rows. Memory is that of the process, beyond the
-vectors and their optimizer state. A pause is the longest call less the median one while the table grows from 1M rows.
+vectors and their optimizer state, at the last tenth of ``rows_max`` and at worst. A pause is the longest lookup or update
+less the median one while the table grows from 1M rows, by batches of which a tenth is new, and where all of it is.
 """
 
 from __future__ import annotations
@@ -139,30 +140,62 @@ def fill(table: HashTable, begin: int, end: int) -> List[float]:
 
 
 def growth(rows: int) -> Dict[str, object]:
-    """Memory, the longest pause while growing, and the time of a million evictions."""
-    process = psutil.Process()
-    table = HashTable(DIM, Adagrad(LEARNING_RATE))
-    fill(table, 0, 1)
+    """Memory and the longest pause while growing by batches of which a tenth is new; the time of a million evictions."""
+    process, rng = psutil.Process(), np.random.default_rng(5)
+    grads = np.full((BATCH * FIELDS, DIM), 0.01, np.float32)
+    out, table = np.empty_like(grads), HashTable(DIM, Adagrad(LEARNING_RATE))
+    table.apply(table.prepare(np.arange(1)), grads[:1])
     before = process.memory_info().rss
     fill(table, 1, min(1_000_000, rows))
-    worst = 0.0
-    seconds: List[float] = []
-    for begin in range(min(1_000_000, rows), rows, 5_000_000):
-        seconds += fill(table, begin, min(begin + 5_000_000, rows))
-        beyond = process.memory_info().rss - before - len(table) * 2 * DIM * 4
-        worst = max(worst, beyond / len(table))
-    evicted = np.random.default_rng(5).permutation(rows)[: min(1_000_000, rows // 2)].astype(np.int64)
+    new, overhead = BATCH * FIELDS // 10, []
+    calls: Dict[str, List[float]] = {"lookup": [], "update": []}
+    with tqdm(total=rows, initial=len(table), desc="a tenth new", unit="row", unit_scale=True, leave=False) as bar:
+        while len(table) < rows:
+            first = len(table)
+            fresh = np.arange(first, min(first + new, rows))
+            ids = np.concatenate((fresh, rng.integers(0, first, BATCH * FIELDS - fresh.size)))
+            start = time.perf_counter()
+            batch = table.prepare(ids)
+            table.read(batch, out)
+            middle = time.perf_counter()
+            table.apply(batch, table.sum_gradients(batch, grads)[0])
+            calls["lookup"].append(middle - start)
+            calls["update"].append(time.perf_counter() - middle)
+            bar.update(len(table) - first)
+            if first * 10 // rows != len(table) * 10 // rows:
+                overhead.append((process.memory_info().rss - before) / len(table) - 2 * DIM * 4)
+    pauses = {name: max(seconds) - statistics.median(seconds) for name, seconds in calls.items() if seconds}
+    late = {name: float(np.percentile(seconds, 99.9)) - statistics.median(seconds) for name, seconds in calls.items()}
+    evicted = rng.permutation(rows)[: min(1_000_000, rows // 2)].astype(np.int64)
     resident = process.memory_info().rss
-    begin_time = time.perf_counter()
+    start = time.perf_counter()
     table.evict(evicted)
-    evict_s = time.perf_counter() - begin_time
+    evict_s = time.perf_counter() - start
     fill(table, rows, rows + evicted.size)  # into the rows given back
     return {
         "rows_max": rows,
-        "overhead_bytes_per_row": round(worst, 1),
-        "longest_pause_ms": round(1e3 * (max(seconds) - statistics.median(seconds)), 1) if seconds else None,
+        "overhead_bytes_per_row": round(overhead[-1], 1),
+        "overhead_worst": round(max(overhead), 1),
+        "longest_pause_ms": round(1e3 * max(pauses.values()), 1),
+        "pause_ms_p999": round(1e3 * max(late.values()), 1),
         "evict_million_s": round(evict_s, 3),
         "evicted_memory_reused": process.memory_info().rss - resident < 64 << 20,
+    }
+
+
+def growth_with_statistics(rows: int) -> Dict[str, object]:
+    """Memory of a table that counts and dates its ids; and the longest pause where all ids of a batch are new."""
+    process = psutil.Process()
+    table = HashTable(DIM, Adagrad(LEARNING_RATE), statistics=True)
+    fill(table, 0, 1)
+    before = process.memory_info().rss
+    fill(table, 1, min(1_000_000, rows))
+    seconds = fill(table, min(1_000_000, rows), rows)
+    overhead = (process.memory_info().rss - before) / len(table) - 2 * DIM * 4
+    return {
+        "overhead_bytes_per_row_with_stats": round(overhead, 1),
+        "all_new_ms": round(1e3 * statistics.median(seconds), 1),
+        "all_new_longest_pause_ms": round(1e3 * (max(seconds) - statistics.median(seconds)), 1),
     }
 
 
@@ -200,7 +233,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows_max", type=int, default=50_000_000)
     rows = parser.parse_args().rows_max
-    result = {**against_baselines(), **growth(rows), **step_ratio([min(n, rows) for n in (200_000, 5_860_000, rows)])}
+    result = {**against_baselines(), **growth(rows), **growth_with_statistics(rows)}
+    result.update(step_ratio([min(n, rows) for n in (200_000, 5_860_000, rows)]))
     print(json.dumps({**result, "machine": machine()}))
 
 

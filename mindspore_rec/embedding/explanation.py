@@ -101,7 +101,7 @@ def explain(id: int, known: Known, about: Mapping[str, Any]) -> Explanation:
             state="waits for admission",
             last_seen=_moment(known.timeline, int(statistics["last_step"])) if statistics["last_step"] else "",
             show=float(statistics["show"]),
-            click=float(statistics["click"]),
+            click=float(statistics["click"]) if known.values is not None or statistics["last_step"] else None,
         )
     if known.values is None:
         return bare
@@ -129,16 +129,13 @@ def known_of_state(state: Mapping[str, np.ndarray], about: Mapping[str, Any], id
     if found.size:
         kept = from_arrays(dict(state), state["ids"].size, step)[found[0]] if "last_step" in state else None
         return Known(_values(state["rows"][found], about)[0], kept, timeline)
-    best = np.zeros((), STATISTICS)
+    waiting: Dict[int, Dict[str, np.ndarray]] = {}
     for key, array in state.items():
-        if key.startswith("waiting.") and key.endswith(".ids") and (array == wanted).any():
-            prefix = key[: -len("ids")]
-            columns = {name[len(prefix) :]: a for name, a in state.items() if name.startswith(prefix)}
-            best = from_arrays(columns, array.size, step)[np.flatnonzero(array == wanted)[0]]
-        if key.startswith("waiting.") and key.endswith(".cells"):
-            sketch = CountingSketch.of_state({"cells": array, "seed": state[key[: -len("cells")] + "seed"]})
-            best["show"] = max(best["show"], sketch.counts(np.array([wanted]))[0])
-    return Known(None, best, timeline)
+        if key.startswith("waiting."):
+            _, rule, column = key.split(".", 2)
+            waiting.setdefault(int(rule), {})[column] = array
+    seen = [_seen(waiting[rule], wanted, step) for rule in sorted(waiting)]
+    return Known(None, max(seen, key=lambda record: float(record["show"]), default=None), timeline)
 
 
 def summary(state: Mapping[str, np.ndarray]) -> Dict[str, Any]:
@@ -154,6 +151,16 @@ def summary(state: Mapping[str, np.ndarray]) -> Dict[str, Any]:
         figures["steps_unseen_quartiles"] = ages.tolist()
         figures["show_quartiles"] = np.percentile(state["show"], (25, 50, 75, 100), method="nearest").tolist()
     return figures
+
+
+def _seen(waiting: Dict[str, np.ndarray], wanted: np.int64, step: int) -> np.ndarray:
+    """STATISTICS[] of an id, as far as a rule for which ids wait knows it."""
+    record = np.zeros((), STATISTICS)
+    if "cells" in waiting:
+        record["show"] = CountingSketch.of_state(waiting).counts(np.array([wanted]))[0]
+    for found in np.flatnonzero(waiting.get("ids", np.empty(0)) == wanted):
+        record = from_arrays(waiting, waiting["ids"].size, step)[found]
+    return record
 
 
 def _values(content: np.ndarray, about: Mapping[str, Any]) -> np.ndarray:

@@ -61,7 +61,9 @@ Initial = Union[Uniform, Constant, Normal]
 
 
 def _finite(name: str, value: float) -> float:
-    if not math.isfinite(np.float32(value)):
+    with np.errstate(over="ignore"):
+        finite = math.isfinite(np.float32(value))
+    if not finite:
         raise ValueError(f"{name} = {value!r}: expected a finite number")
     return float(value)
 

@@ -191,6 +191,8 @@ class Residents:
         if counters.shape != (len(COUNTERS),):
             raise ValueError(f"table state has counters of shape {counters.shape}, expected ({len(COUNTERS)},)")
         self.counters = {name: int(value) for name, value in zip(COUNTERS, counters)}
+        if self._padding is not None:  # the table it was saved from may have had none
+            self.evict(np.array([self._padding]))
         self._tombstones = None if self._tombstones is None else []
         self.generation += 1
 

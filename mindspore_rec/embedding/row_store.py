@@ -13,7 +13,7 @@ from numba import njit
 from mindspore_rec.embedding.halves import FLOAT32, ROW_TYPES, decode, pack, unpack
 from mindspore_rec.embedding.index import IdIndex
 from mindspore_rec.embedding.initial import Initial, fill_initial
-from mindspore_rec.embedding.memory import reserve
+from mindspore_rec.embedding.memory import PagesAhead, Scratch, reserve
 from mindspore_rec.embedding.optimizers import ApplyRange, Slot, first_values
 from mindspore_rec.embedding.ranges import over_ranges
 from mindspore_rec.features.words import prefetch
@@ -53,13 +53,12 @@ class RowStore:
     ) -> None:
         self.dim, self.max_rows = dim, max_rows
         self._optimizer, self._law, self._seed, self._threads = optimizer, init.law, seed, threads
-        if row_type not in ROW_TYPES:
-            raise ValueError(f"row_type = {row_type!r}: expected one of {', '.join(ROW_TYPES)}")
-        self._kind = ROW_TYPES[row_type]
+        self._kind = _kind(row_type)
         self._first = first_values(optimizer.slots, dim)
         self._weight_words = weight_words(dim, row_type)
         self._width = self._weight_words + self._first.size
         self._store = reserve(max_rows, self._width, np.float32)
+        self._scratch, self._pages = Scratch(), PagesAhead(self._store)
         self._halves = self._store.view(np.uint16)
         self.ids = reserve(max_rows, 0, np.int64)
         self.index = IdIndex(self.ids)
@@ -85,6 +84,7 @@ class RowStore:
             return rows, np.empty(0, np.int32)
         added, _ = self.index.find_or_add(ids[new] if new.size < ids.size else ids)
         rows[new] = added
+        self._pages.grown_to(self.index.end)
         kind, scale, mean = self._law
         if self._kind == FLOAT32:
             _initialize(self._store, self.ids, added, self.dim, self._first, self._seed, kind, scale, mean)
@@ -97,7 +97,7 @@ class RowStore:
 
     def gather(self, rows: np.ndarray, inverse: np.ndarray, out: Optional[np.ndarray]) -> np.ndarray:
         """Return float32[n, dim], the weights of `rows[inverse]`; zeros for row -1."""
-        weights = np.empty((rows.size, self.dim), dtype=np.float32)  # of each id once: that stays in the cache
+        weights = self._scratch.array(rows.size, self.dim)  # of each id once: that stays in the cache
         store, halves, bits, kind = self._store, self._halves, weights.view(np.uint32), self._kind
 
         def of_ids(begin: int, end: int) -> None:
@@ -187,12 +187,18 @@ def weight_words(dim: int, row_type: str) -> int:
     >>> weight_words(5, "float32"), weight_words(5, "bfloat16")
     (5, 3)
     """
-    return dim if ROW_TYPES[row_type] == FLOAT32 else (dim + 1) // 2
+    return dim if _kind(row_type) == FLOAT32 else (dim + 1) // 2
 
 
 def bytes_of_row(dim: int, optimizer: SparseOptimizer, row_type: str) -> float:
     """Bytes a row takes, with its id and its entry in the index."""
     return 4 * (weight_words(dim, row_type) + first_values(optimizer.slots, dim).size) + 8 + INDEX_BYTES
+
+
+def _kind(row_type: str) -> int:
+    if row_type not in ROW_TYPES:
+        raise ValueError(f"row_type = {row_type!r}: expected one of {', '.join(ROW_TYPES)}")
+    return ROW_TYPES[row_type]
 
 
 @njit(cache=True, nogil=True)

@@ -16,6 +16,7 @@ from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
 from mindspore_rec.embedding.eviction import Eviction
 from mindspore_rec.embedding.explanation import Explanation, Known, TableStats, explain
 from mindspore_rec.embedding.initial import Initial, Uniform
+from mindspore_rec.embedding.memory import Scratch
 from mindspore_rec.embedding.ranges import host_threads
 from mindspore_rec.embedding.residents import Residents
 from mindspore_rec.embedding.row_store import RowStore, SparseOptimizer, bytes_of_row
@@ -115,7 +116,7 @@ class HashTable:
             statistics=statistics,
             name=name,
         )
-        self._sums = np.empty((0, dim), dtype=np.float32)
+        self._sums = Scratch()
         budget.join(self)
 
     def __len__(self) -> int:
@@ -182,10 +183,7 @@ class HashTable:
         Returns:
             float32[u, dim], valid until the next call, and whether every sum can be used (finite, its square too).
         """
-        count = batch.distinct.ids.size
-        if self._sums.shape[0] < count:
-            self._sums = np.empty((2 * count, self.dim), dtype=np.float32)
-        sums = self._sums[:count]
+        sums = self._sums.array(batch.distinct.ids.size, self.dim)
         return sums, bool(_sum(grads.reshape(-1, self.dim), batch.distinct.inverse, sums, np.float32(scale)))
 
     def apply(

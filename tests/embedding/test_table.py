@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mindspore_rec.embedding.admission import MinCount, MinCountSketch, Probability, ShowClick
 from mindspore_rec.embedding.initial import Constant, Uniform
 from mindspore_rec.embedding.optimizers import SGD, Adagrad, LazyAdam
 from mindspore_rec.embedding.table import HashTable
@@ -163,3 +164,51 @@ def test_a_state_with_free_rows_continues_as_the_table_it_is_of():
     for one in (table, other):
         one.apply(one.prepare(ids), np.ones((40, 2), np.float32))
     np.testing.assert_array_equal(table.lookup(np.arange(70)), other.lookup(np.arange(70)))
+
+
+PADDING_RULES = [None, MinCount(1), MinCount(3), MinCountSketch(3, 4096), Probability(0.9), ShowClick(0.5)]
+
+
+@pytest.mark.parametrize("padding", [0, 7, -1, 2**64 - 2], ids=str)
+@pytest.mark.parametrize("admission", PADDING_RULES, ids=repr)
+def test_padding_reads_as_zeros_and_is_never_trained_counted_or_given_a_row(admission, padding):
+    stored = np.array([padding % 2**64], np.uint64).view(np.int64)
+    settings = {"init": Constant(2.0), "admission": admission, "statistics": True}
+    table, without = HashTable(2, SGD(1.0), padding_id=padding, **settings), HashTable(2, SGD(1.0), **settings)
+    others = np.array([5, 6, 5, -9])
+    for _ in range(4):
+        batch = table.prepare(np.concatenate([stored, others, stored, stored]))
+        assert (table.read(batch)[[0, 5, 6]] == 0).all()
+        grads = np.repeat(np.array([9, 1, 1, 1, 1, 9, 9], np.float32), 2).reshape(7, 2)
+        table.apply(batch, table.sum_gradients(batch, grads)[0], clicks=np.ones(4, np.float32), seconds=0.0)
+        batch = without.prepare(others)
+        sums = without.sum_gradients(batch, np.ones((4, 2), np.float32))[0]
+        without.apply(batch, sums, clicks=np.ones(3, np.float32), seconds=0.0)
+    assert (table.lookup(stored) == 0).all()
+    assert set(others.tolist()) == set(table.state()["ids"].tolist()) and stored[0] not in table.state()["ids"]
+    for key, array in without.state().items():
+        np.testing.assert_array_equal(table.state()[key], array, f"{key} tells of the padding")
+
+
+def test_padding_does_not_count_where_a_table_is_full():
+    table = HashTable(1, SGD(), max_rows=3, padding_id=0)
+    table.prepare(np.array([0, 3, 2, 1]))
+    assert (len(table), table.stats().refused) == (3, 0)
+    table.prepare(np.array([0, 4]))
+    assert (len(table), table.stats().refused) == (3, 1)
+
+
+def test_padding_of_a_table_that_had_none_loses_its_row():
+    before, table = HashTable(1, SGD(1.0), init=Constant(2.0)), HashTable(1, SGD(1.0), padding_id=0)
+    before.prepare(np.array([0, 1]))
+    table.load_state(before.state())
+    assert table.lookup(np.array([0, 1])).ravel().tolist() == [0.0, 2.0]
+    batch = table.prepare(np.array([0, 1]))
+    table.apply(batch, np.ones((2, 1), np.float32))
+    assert table.lookup(np.array([0, 1])).ravel().tolist() == [0.0, 1.0]
+
+
+def test_without_padding_zero_is_an_id_like_others():
+    table = HashTable(1, SGD(1.0), init=Constant(2.0))
+    table.prepare(np.array([0]))
+    assert table.lookup(np.array([0, 1])).ravel().tolist() == [2.0, 0.0]
