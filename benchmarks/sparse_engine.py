@@ -6,8 +6,8 @@
 found and gradients summed included; ``baseline_ratio`` is the time of the faster of NumPy (``np.unique`` and fancy
 indexing) and, where installed, PyTorch (sparse embedding, Adagrad) over ours. ``step_ratio_across_sizes`` compares
 whole training steps with uniform ids over 200k, 5.86M and ``rows_max`` rows. Memory is that of the process, beyond the
-vectors and their optimizer state, at the last tenth of ``rows_max`` and at worst. A pause is the longest lookup or update
-less the median one while the table grows from 1M rows, by batches of which a tenth is new, and where all of it is.
+vectors and their optimizer state, at ``rows_max`` and at worst on the way. A pause is the longest lookup or update less
+the median one while the table grows from 1M rows, by batches of which a tenth is new, and where all of it is.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def fill(table: HashTable, begin: int, end: int) -> List[float]:
 
 
 def growth(rows: int) -> Dict[str, object]:
-    """Memory and the longest pause while growing by batches of which a tenth is new; the time of a million evictions."""
+    """Memory and pauses while growing by batches of which a tenth is new; the time of a million evictions."""
     process, rng = psutil.Process(), np.random.default_rng(5)
     grads = np.full((BATCH * FIELDS, DIM), 0.01, np.float32)
     out, table = np.empty_like(grads), HashTable(DIM, Adagrad(LEARNING_RATE))
