@@ -40,6 +40,11 @@ class Gate:
         """Bytes of what is kept of ids without a row."""
         return sum(waiting.nbytes for waiting in self._waiting)
 
+    @property
+    def growing_nbytes(self) -> int:
+        """Those of them that become more with the ids."""
+        return sum(waiting.nbytes for waiting in self._waiting if waiting.grows)
+
     def admits(self, ids: np.ndarray, now: np.ndarray, rules: Optional[np.ndarray], step: int) -> np.ndarray:
         """Return bool[n]: which ids, int64[n] without a row, get one.
 

@@ -212,10 +212,15 @@ class Residents:
         return self._bounds.most_rows(index.size, index.end - index.size, self.nbytes, self._row_bytes)
 
     def _room_to_wait(self) -> int:
-        """Bytes that ids without a row may still take: half of the table's at most, so that there is room for rows."""
-        used = self.nbytes
+        """Bytes that ids without a row may still take.
+
+        Half of the table's at most, so that there is room for rows; and a little where rows have taken all of it before
+        any id waited, or else none would ever be admitted in place of others.
+        """
+        used, waiting = self.nbytes, self.gate.growing_nbytes
         room = self._bounds.room(used)
-        return max(0, min(room, (used + room) // 2 - self.gate.nbytes))
+        half = (used - (self.gate.nbytes - waiting) + room) // 2
+        return max(0, min(room, half - waiting), used // 32 - waiting)
 
     def _fitting(self, new: np.ndarray, ids: np.ndarray, rows: np.ndarray, step: int) -> np.ndarray:
         """Those of the new ids there is room for: all of them where rows can be evicted, else the smallest ids."""

@@ -15,7 +15,13 @@ _BYTES = 8 + 12.5 + STATISTICS.itemsize  # of a waiting id and its entry in the 
 
 
 class Waiting:
-    """What is known of ids without a row. This one keeps nothing: its rule decides anew each time."""
+    """What is known of ids without a row. This one keeps nothing: its rule decides anew each time.
+
+    Attributes:
+        grows: takes more bytes the more ids wait.
+    """
+
+    grows = False
 
     @property
     def nbytes(self) -> int:
@@ -66,6 +72,8 @@ class Candidates(Waiting):
         most: ids there is room for; beyond them the ones seen least recently are forgotten, at least half of those
             that the batch does not name.
     """
+
+    grows = True
 
     def __init__(self, most: int) -> None:
         self._most = most

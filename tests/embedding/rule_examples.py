@@ -3,7 +3,7 @@
 Gradients are multiples of 2**-6 and labels 0 or 1, so that sums over them are exact in any order.
 """
 
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -98,6 +98,14 @@ def random_batches(seed: int, count: int, rows: int = 10, shared: bool = False) 
         seconds += float(rng.integers(1, 30))
         labels = rng.integers(0, 2, rows).astype(np.float32)
         yield Batch(IDS[numbers, columns], grads.astype(np.float32), labels, seconds, k % 4 == 3)
+
+
+def one_column(ids: Sequence[int], labels: Optional[Sequence[float]] = None, seconds: float = 0.0) -> Batch:
+    """A batch of a single column, that trains nothing."""
+    column = np.asarray(ids, np.int64).reshape(-1, 1)
+    clicks = np.zeros(len(column)) if labels is None else np.asarray(labels)
+    grads = np.zeros((len(column), DIM), np.float32)
+    return Batch(column, grads, clicks.astype(np.float32), seconds, False)
 
 
 def new_table(**settings) -> HashTable:

@@ -168,6 +168,14 @@ def test_ids_that_wait_leave_half_to_rows(host, admission):
     assert table.stats().waiting > 10_000
 
 
+def test_the_rules_of_a_batch_share_the_room_of_ids_that_wait(host):
+    table = HashTable(16, Adagrad(), max_bytes=2 * MIB, budget=MemoryBudget(), admission=TWO_RULES)
+    for count in (16_000, 40_000):
+        step(table, next(new_ids(count)))
+    assert MIB * 0.95 < table.nbytes < MIB * 1.05
+    assert all(table.state()[f"waiting.{rule}.ids"].size > 0 for rule in (0, 1))
+
+
 def test_waiting_ids_do_not_keep_others_from_rows_they_have_come_often_enough_for(host):
     table = HashTable(16, Adagrad(), max_bytes=2 * MIB, budget=MemoryBudget(), admission=MinCount(2))
     for _, ids in zip(range(150), new_ids()):
@@ -175,6 +183,28 @@ def test_waiting_ids_do_not_keep_others_from_rows_they_have_come_often_enough_fo
     regulars = np.arange(1000)
     for _ in range(2):
         step(table, regulars)
+    assert (table.find(regulars).rows >= 0).all()
+
+
+def test_a_large_sketch_leaves_room_to_wait_for_another_rule(host):
+    rules = ByField((MinCountSketch(3, nbytes=2 * MIB), MinCount(3)))
+    table = HashTable(16, Adagrad(), max_bytes=3 * MIB, budget=MemoryBudget(), admission=rules)
+    for _, ids in zip(range(100), new_ids()):
+        step(table, ids)
+    assert table.nbytes == pytest.approx(2.5 * MIB, rel=0.05)
+    assert table.stats().waiting > 10_000
+
+
+def test_ids_can_wait_where_rows_have_taken_all_the_bytes_before(host):
+    full = HashTable(16, Adagrad(), max_bytes=2 * MIB, budget=MemoryBudget(), statistics=True)
+    for _, ids in zip(range(60), new_ids()):
+        step(full, ids)
+    settings = {"admission": MinCount(2), "eviction": (LeastRecent(),)}
+    table = HashTable(16, Adagrad(), max_bytes=2 * MIB, budget=MemoryBudget(), **settings)
+    table.load_state(full.state())
+    regulars = np.arange(500)
+    for _ in range(2):
+        assert step(table, regulars) <= 1.05 * 2 * MIB
     assert (table.find(regulars).rows >= 0).all()
 
 

@@ -13,7 +13,7 @@ ROWS = st.lists(st.tuples(st.integers(-1, 9), st.integers(1, 5), st.integers(0, 
 
 @given(st.lists(st.tuples(ROWS, st.booleans()), max_size=10))
 def test_equals_a_plain_dict(batches):
-    statistics, model = IdStatistics(20), {}
+    statistics, model = IdStatistics(10), {}
     for step, (batch, clicked) in enumerate(batches, start=1):
         rows = np.array([row for row, _, _ in batch], np.int32)
         new = np.array(sorted({row for row in rows.tolist() if row >= 0 and row not in model}), np.int32)
