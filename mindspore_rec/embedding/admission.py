@@ -6,7 +6,6 @@ reads as zeros and trains nothing.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Sequence, Tuple
 
@@ -14,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from mindspore_rec.embedding.hashing import mix64
+from mindspore_rec.embedding.statistics import check_finite, score
 from mindspore_rec.embedding.waiting import Candidates, Sketched, Waiting
 
 LARGEST_COUNT = 65535
@@ -181,29 +181,10 @@ class ByField:
             raise ValueError("ByField has no rules: expected one for each column of the ids")
 
 
-def score(statistics: np.ndarray, nonclk_coeff: float, click_coeff: float) -> np.ndarray:
-    """Return float32[n], the show-click score of STATISTICS[n] (Paddle's ctr_accessor.cc, ShowClickScore).
-
-    >>> from mindspore_rec.embedding.statistics import STATISTICS
-    >>> float(score(np.array([(12, 2, 0, 0)], STATISTICS), 0.1, 1.0)[0])
-    3.0
-    """
-    show, click = statistics["show"], statistics["click"]
-    result: np.ndarray = (show - click) * np.float32(nonclk_coeff) + click * np.float32(click_coeff)
-    return result
-
-
 def distinct_rules(rules: Sequence[Admission]) -> Tuple[Tuple[Admission, ...], np.ndarray]:
     """Return the rules that differ, in order, and int32[columns], which of them each column has."""
     different = tuple(dict.fromkeys(rules))
     return different, np.array([different.index(rule) for rule in rules], np.int32)
-
-
-def check_finite(rule: object, *names: str) -> None:
-    """Refuse a rule one of whose settings is NaN or infinite."""
-    for name in names:
-        if not math.isfinite(getattr(rule, name)):
-            raise ValueError(f"{name} = {getattr(rule, name)!r}: expected a finite number")
 
 
 def _check_count(count: int) -> None:

@@ -11,8 +11,7 @@ from typing import Callable, List, Protocol, Union
 
 import numpy as np
 
-from mindspore_rec.embedding.admission import check_finite, score
-from mindspore_rec.embedding.statistics import FREE
+from mindspore_rec.embedding.statistics import FREE, check_finite, score
 from mindspore_rec.embedding.timeline import Timeline
 
 

@@ -7,7 +7,9 @@ from typing import Dict, List, Optional, Tuple, Union
 import numpy as np
 
 from mindspore_rec.embedding.admission import Admission, Always, ByField, NewIds, distinct_rules
+from mindspore_rec.embedding.eviction import ShowClickDecay
 from mindspore_rec.embedding.statistics import STATISTICS
+from mindspore_rec.embedding.timeline import Timeline
 from mindspore_rec.embedding.waiting import Waiting
 
 
@@ -92,6 +94,11 @@ class Gate:
         """Forget waiting ids last seen at `step` or before."""
         for waiting in self._waiting:
             waiting.forget(step)
+
+    def shrink(self, rule: ShowClickDecay, timeline: Timeline, step: int) -> None:
+        """Do to waiting ids what a rule does at the end of a day."""
+        for waiting in self._waiting:
+            waiting.shrink(rule, timeline, step)
 
     def seen(self, ids: np.ndarray) -> np.ndarray:
         """Return STATISTICS[] of one id, int64[1], as far as any rule knows it."""

@@ -169,7 +169,7 @@ def _admission(count: int, rules: Union[Admission, Sequence[Admission], None]) -
 
 def _eviction(steps: int, rules: Union[Eviction, Sequence[Eviction]]) -> Tuple[Eviction, ...]:
     _check("evict_filter_value", steps, _is_whole(steps) and steps >= 1, "a positive int")
-    chosen = tuple(rules) if isinstance(rules, Sequence) else (rules,)
+    chosen = tuple(rules) if isinstance(rules, Sequence) else (rules,)  # frozen rules are no sequences
     if steps >= sys.maxsize:
         return chosen
     _check("evict_filter_value", steps, not chosen, "none where eviction is given")

@@ -42,7 +42,7 @@ class Residents:
         name: in log lines.
         statistics: of the rows; None where nobody asks.
         counters: rows given out, ids refused for lack of room (once a batch), rows evicted.
-        generation: changes with each eviction: rows found before may be others' now.
+        generation: changes where ids get or lose rows: what was found before may be wrong now.
     """
 
     def __init__(
@@ -136,6 +136,7 @@ class Residents:
         before = self.counters["evicted"]
         for rule in self._daily:
             self._evict_rows(rule.shrink(self._view(step)))
+            self.gate.shrink(rule, self.timeline, step)
         return self.counters["evicted"] - before
 
     def evict(self, ids: np.ndarray) -> int:
@@ -184,6 +185,8 @@ class Residents:
             self.timeline = Timeline()
             if "timeline" in state:
                 self.timeline.load_state(state["timeline"])
+            if rows and "last_step" not in state:
+                logger.warning("table %r: %d rows without statistics: shows and ages begin now", self.name, rows)
         prefix = "waiting."
         waiting = {key[len(prefix) :]: array for key, array in state.items() if key.startswith(prefix)}
         self.gate.load_state(waiting, step)
@@ -198,6 +201,7 @@ class Residents:
 
     def _begin(self, rows: np.ndarray, before: np.ndarray, step: int) -> None:
         self.counters["admitted"] += int(rows.size)
+        self.generation += bool(rows.size)
         if self.statistics is not None and rows.size:
             if step > LAST_STEP - 2:
                 raise OverflowError(f"table {self.name!r}: ids are counted over {LAST_STEP} steps at most")

@@ -5,6 +5,7 @@ Steps count the updates of a table; `timeline.py` turns them into times.
 
 from __future__ import annotations
 
+import math
 from typing import Dict, Optional
 
 import numpy as np
@@ -58,6 +59,24 @@ class IdStatistics:
     def free(self, rows: np.ndarray) -> None:
         """Mark rows that no id has any more."""
         self.records[rows] = np.array((0.0, 0.0, FREE, 0), STATISTICS)
+
+
+def score(statistics: np.ndarray, nonclk_coeff: float, click_coeff: float) -> np.ndarray:
+    """Return float32[n], the show-click score of STATISTICS[n] (Paddle's ctr_accessor.cc, ShowClickScore).
+
+    >>> float(score(np.array([(12, 2, 0, 0)], STATISTICS), 0.1, 1.0)[0])
+    3.0
+    """
+    show, click = statistics["show"], statistics["click"]
+    result: np.ndarray = (show - click) * np.float32(nonclk_coeff) + click * np.float32(click_coeff)
+    return result
+
+
+def check_finite(rule: object, *names: str) -> None:
+    """Refuse a rule one of whose settings is NaN or infinite."""
+    for name in names:
+        if not math.isfinite(getattr(rule, name)):
+            raise ValueError(f"{name} = {getattr(rule, name)!r}: expected a finite number")
 
 
 def arrays_of(records: np.ndarray) -> Dict[str, np.ndarray]:

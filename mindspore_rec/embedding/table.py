@@ -54,7 +54,7 @@ class HashTable:
         row_type: "float32", "bfloat16" or "float16": how weights are kept; slots are float32.
         padding_id: reads as zeros, is never trained, counted or given a row; None: every id is an id.
         admission: which new ids get a row: a rule of `embedding.admission`.
-        eviction: rules of `embedding.eviction`, at most one of them for a full table.
+        eviction: one or more rules of `embedding.eviction`, at most one of them for a full table.
         max_rows, max_bytes: bounds; 0: none but 80 % of host memory, for all tables of the process. A full table evicts
             by its rule, else it admits no more ids.
         statistics: keep show, click and age of ids also where no rule asks for them.
@@ -86,7 +86,7 @@ class HashTable:
         row_type: str = "float32",
         padding_id: Optional[int] = None,
         admission: Union[Admission, ByField, None] = None,
-        eviction: Sequence[Eviction] = (),
+        eviction: Union[Eviction, Sequence[Eviction]] = (),
         max_rows: int = 0,
         max_bytes: int = 0,
         statistics: bool = False,
@@ -95,11 +95,12 @@ class HashTable:
         budget: MemoryBudget = HOST,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if dim < 1:
-            raise ValueError(f"dim = {dim}: expected at least 1")
+        for key, value, low, high in (("dim", dim, 1, MAX_ROWS), ("max_rows", max_rows, 0, MAX_ROWS)):
+            if not low <= value <= high:
+                raise ValueError(f"{key} = {value}: expected {low} to {high}")
         self.dim, self.optimizer = dim, optimizer
         self.admission: Union[Admission, ByField] = admission or Always()
-        self.eviction = tuple(eviction)
+        self.eviction = tuple(eviction) if isinstance(eviction, Sequence) else (eviction,)
         self.step = 0
         self._threads, self._clock = threads or host_threads(), clock
         self._about = {"dim": dim, "row_type": row_type, "padding_id": padding_id}
@@ -161,6 +162,8 @@ class HashTable:
         distinct = ids if isinstance(ids, DistinctIds) else distinct_ids(ids)
         if (rules is None) != (self.rule_of_column is None):
             raise ValueError("rules are given where admission is by column, and only there")
+        if rules is not None and rules.shape != distinct.ids.shape:
+            raise ValueError(f"rules has shape {rules.shape}, expected {distinct.ids.shape}")
         rows = self._residents.admit(distinct, rules, self.step)
         return Prepared(distinct, rows, rules, self._residents.generation)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Dict, Optional
 
 import numpy as np
 
+from mindspore_rec.embedding.eviction import ShowClickDecay, TableView
 from mindspore_rec.embedding.index import IdIndex
 from mindspore_rec.embedding.memory import reserve
 from mindspore_rec.embedding.sketch import CountingSketch
 from mindspore_rec.embedding.statistics import FREE, STATISTICS, IdStatistics, arrays_of, from_arrays
+from mindspore_rec.embedding.timeline import Timeline
 
 _BYTES = 8 + 12.5 + STATISTICS.itemsize  # of a waiting id and its entry in the index
 
@@ -49,6 +52,9 @@ class Waiting:
     def forget(self, step: int) -> int:
         """Forget ids last seen at `step` or before; how many."""
         return 0
+
+    def shrink(self, rule: ShowClickDecay, timeline: Timeline, step: int) -> None:
+        """Do to ids without a row what a rule does at the end of a day."""
 
     def end_step(self, step: int) -> None:
         """Do what is due after a step."""
@@ -114,6 +120,13 @@ class Candidates(Waiting):
         rows = np.flatnonzero(last <= step)
         self.admit(self._ids[rows])
         return int(rows.size)
+
+    def shrink(self, rule: ShowClickDecay, timeline: Timeline, step: int) -> None:
+        """See `Waiting`."""
+        end = self._index.end
+        no_norms = partial(np.zeros, dtype=np.float32)
+        rows = rule.shrink(TableView(self._statistics.records[:end], self._ids[:end], no_norms, timeline, step))
+        self.admit(self._ids[rows])
 
     def state(self) -> Dict[str, np.ndarray]:
         """See `Waiting`."""
@@ -181,5 +194,6 @@ class Sketched(Waiting):
         return self._sketch.state()
 
     def load_state(self, state: Dict[str, np.ndarray], step: int) -> None:
-        """See `Waiting`."""
-        self._sketch.load_state(state)
+        """See `Waiting`; a table that had no sketch has counted nothing."""
+        if "cells" in state:
+            self._sketch.load_state(state)

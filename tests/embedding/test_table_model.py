@@ -85,10 +85,13 @@ class Model:
         self.waiting.update({i: Known(self.step) for i in new[: MOST - len(self.waiting)]})
 
     def shrink(self) -> int:
-        for known in self.rows.values():
+        for known in (*self.rows.values(), *self.waiting.values()):
             known.show, known.click = known.show * DECAY, known.click * DECAY
-        score = {i: (known.show - known.click) * NONCLK + known.click for i, known in self.rows.items()}
-        return self.evict([i for i, k in self.rows.items() if score[i] < THRESHOLD or self.day - k.day > DAYS])
+        self.waiting = {i: known for i, known in self.waiting.items() if not self.is_low(known)}
+        return self.evict([i for i, known in self.rows.items() if self.is_low(known)])
+
+    def is_low(self, known: Known) -> bool:
+        return (known.show - known.click) * NONCLK + known.click < THRESHOLD or self.day - known.day > DAYS
 
     def take_evicted(self) -> List[int]:
         taken = sorted((self.tombstones or set()) - set(self.rows))
