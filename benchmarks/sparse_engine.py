@@ -46,10 +46,11 @@ def ours(ids: np.ndarray, grads: np.ndarray, vocabulary: int) -> Tuple[Call, Cal
     table = HashTable(DIM, Adagrad(LEARNING_RATE))
     fill(table, 0, vocabulary)
     turn, batch = iter(np.tile(np.arange(len(ids)), 1000)), [table.prepare(ids[0])]
+    out = np.empty_like(grads)  # as in a training step, which hands the same memory to the graph each time
 
     def lookup() -> None:
         batch[0] = table.prepare(ids[next(turn)])
-        table.read(batch[0])
+        table.read(batch[0], out)
 
     return lookup, lambda: table.apply(batch[0], table.sum_gradients(batch[0], grads)[0])
 

@@ -17,7 +17,7 @@ _LOW_MASK = np.uint64((1 << _LOW_BITS) - 1)
 _EMPTY = np.uint64(0)
 _HALF = np.uint64(32)
 _ROW = np.uint64(0xFFFFFFFF)
-_BLOCK = 16  # ids: their cache misses overlap
+_BLOCK = 32  # ids: their cache misses overlap
 
 
 @njit(cache=True, nogil=True, inline="always")

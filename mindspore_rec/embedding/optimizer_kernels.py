@@ -11,7 +11,7 @@ from numba import njit
 
 from mindspore_rec.features.words import prefetch
 
-_AHEAD = 8  # rows: their cache misses overlap
+_AHEAD = 16  # rows: their cache misses overlap
 _LINE = 16  # float32 values of a cache line
 _SMALLEST = np.float32(1e-36)  # below it a square may have underflowed to 0
 
