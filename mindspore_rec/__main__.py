@@ -11,6 +11,7 @@ from mindspore_rec.config import ConfigError
 
 COMMANDS = {
     "quickstart": "run the whole pipeline on this machine, once, on synthetic clicks",
+    "checkpoint": "list checkpoints, or verify every byte of them",
     "table": "say what a checkpoint knows of an embedding table, or of one id",
     "synthetic": "write day files of synthetic clicks, and how likely each was",
 }

@@ -14,6 +14,7 @@ import signal
 from pathlib import Path
 from typing import Any, Dict
 
+from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.cli.options import load, run_cli
 from mindspore_rec.config import TrainConfig
 from mindspore_rec.logs import quiet_mindspore, setup_logging
@@ -28,7 +29,6 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     from mindspore import nn
 
     from mindspore_rec import RecModel, StreamingDataset
-    from mindspore_rec.checkpoint.store import CheckpointStore
     from mindspore_rec.metrics.progressive import ProgressiveWindow
     from mindspore_rec.models.rank.wide_deep.model import WideDeep
     from mindspore_rec.stream.channel import DataReceiver
@@ -42,7 +42,7 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     from mindspore_rec.train.window_monitor import WindowMonitor
 
     use_device(config.device_target)
-    store = CheckpointStore(Path(config.checkpoint_path), keep=config.keep_checkpoints)
+    store = CheckpointStore(Path(config.checkpoint_path), config.keep_checkpoints, config.keep_every)
     guard = NonFiniteGuard(dead_letters=store.folder / "skipped_batches.jsonl", last_checkpoint=store.newest_path)
     network = WideDeep(config)
     optimizer = nn.Adam(network.trainable_params(), learning_rate=config.dense_learning_rate)
@@ -108,7 +108,8 @@ def main() -> int:
     setup_logging()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until training takes over both
     try:
-        summary = train(config)
+        with CheckpointStore(Path(config.checkpoint_path)).held():
+            summary = train(config)
     except KeyboardInterrupt:
         logger.info("stopped before training began")
         return 0

@@ -15,7 +15,8 @@ from typing import Any, Dict, Optional, Sequence
 
 import yaml
 
-from mindspore_rec.checkpoint.store import TABLE, Arrays, CheckpointError, CheckpointStore, read_checkpoint
+from mindspore_rec.checkpoint.format import TABLE, Arrays, CheckpointError, read_checkpoint
+from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.cli.arguments import Parser
 from mindspore_rec.config import UserError
 from mindspore_rec.embedding.explanation import explain, known_of_state, summary

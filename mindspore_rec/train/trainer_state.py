@@ -9,7 +9,8 @@ from typing import Any, Dict, Optional
 import numpy as np
 from mindspore import Tensor
 
-from mindspore_rec.checkpoint.store import TABLE, Arrays, Checkpoint, CheckpointError, CheckpointStore, read_checkpoint
+from mindspore_rec.checkpoint.format import TABLE, Arrays, Checkpoint, CheckpointError, read_checkpoint
+from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.metrics.progressive import ProgressiveWindow
 from mindspore_rec.train.framework_checkpoint import refresh_stamps

@@ -1,9 +1,13 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from mindspore_rec.checkpoint.store import Checkpoint, CheckpointError, CheckpointStore, read_checkpoint
+from mindspore_rec.checkpoint.format import Checkpoint, CheckpointError, read_checkpoint, step_of
+from mindspore_rec.checkpoint.store import CheckpointStore
 
 GROUPS = {
     "dense": {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "step": np.array(3)},
@@ -69,13 +73,47 @@ def test_a_damaged_checkpoint_is_skipped_loudly(store, damage, caplog):
         read_checkpoint(path)
 
 
-def test_files_outside_the_checkpoint_are_refused(store):
-    path = store.write(2, Checkpoint(GROUPS, {}))
-    manifest = json.loads((path / "manifest.json").read_text())
-    manifest["files"]["../escape.safetensors"] = manifest["files"]["dense.safetensors"]
-    (path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(CheckpointError, match="unexpected file"):
-        read_checkpoint(path)
+def test_every_so_many_stays_for_good(tmp_path):
+    store = CheckpointStore(tmp_path, keep=2, keep_every=3)
+    for step in range(10, 100, 10):
+        store.write(step, Checkpoint(GROUPS, {"step": step}))
+    assert [step_of(path) for path in store.paths()] == [30, 60, 80, 90]
+
+
+def test_a_step_written_again_replaces_what_was_there(store):
+    store.write(5, Checkpoint(GROUPS, {"try": 1}))
+    store.write(5, Checkpoint(GROUPS, {"try": 2}))
+    assert store.newest().meta == {"try": 2}
+    assert [path.name for path in store.folder.iterdir()] == ["step-000000000005"]
+
+
+def test_a_second_trainer_is_told_who_holds_the_folder(store):
+    with store.held():
+        holder = rf"in use by process {os.getpid()} on .+ since \d{{4}}-"
+        with pytest.raises(CheckpointError, match=holder), CheckpointStore(store.folder).held():
+            pass
+    with CheckpointStore(store.folder).held():
+        pass
+
+
+def test_a_killed_trainer_holds_nothing(store):
+    code = "import sys, pathlib; from mindspore_rec.checkpoint.store import CheckpointStore as S\n"
+    code += "with S(pathlib.Path(sys.argv[1])).held():\n print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(store.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(CheckpointError, match=f"process {process.pid} on"), store.held():
+            pass
+        process.kill()
+    with store.held():
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = CheckpointStore(tmp_path / "file" / "x")
+    with pytest.raises(CheckpointError, match=r"^checkpoint_path = .*file/x': expected a folder"), store.held():
+        pass
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

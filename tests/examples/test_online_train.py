@@ -1,4 +1,4 @@
-"""A stop that comes before training has begun."""
+"""What ends the trainer before training has begun: a stop, and another trainer."""
 
 import os
 import signal
@@ -9,12 +9,16 @@ from typing import Any, Iterator
 
 import pytest
 
+from mindspore_rec.checkpoint.format import CheckpointError
+from mindspore_rec.checkpoint.store import CheckpointStore
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "online_learning"
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.chdir(tmp_path)  # where the checkpoints go
     monkeypatch.setattr(sys, "argv", ["online_train.py"])
     before = signal.getsignal(signal.SIGTERM)
     import online_train
@@ -35,3 +39,10 @@ def test_a_stop_during_set_up_ends_with_status_0(
     monkeypatch.setattr(program, "train", set_up)
     assert program.main() == 0
     assert capsys.readouterr().out == ""
+
+
+def test_a_second_trainer_is_refused_before_any_work(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "train", lambda config: pytest.fail("it went to work"))
+    message = rf"^checkpoint_path = 'checkpoints' is in use by process {os.getpid()} on "
+    with CheckpointStore(Path("checkpoints")).held(), pytest.raises(CheckpointError, match=message):
+        program.main()

@@ -9,7 +9,8 @@ from mindspore import nn
 from mindspore.common import initializer
 
 from mindspore_rec import HashEmbeddingLookup, RecModel
-from mindspore_rec.checkpoint.store import CheckpointStore, read_checkpoint
+from mindspore_rec.checkpoint.format import read_checkpoint
+from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.embedding.admission import Always, MinCount, Probability, ShowClick
 from mindspore_rec.embedding.eviction import LeastRecent, ShowClickDecay, Unseen
 from mindspore_rec.embedding.initial import Constant, Normal, Uniform

@@ -2,7 +2,8 @@ import pytest
 from mindspore import nn
 
 from mindspore_rec import RecModel
-from mindspore_rec.checkpoint.store import Checkpoint, CheckpointError, CheckpointStore
+from mindspore_rec.checkpoint.format import Checkpoint, CheckpointError
+from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.metrics.progressive import ProgressiveWindow
 from mindspore_rec.train.losses import LogLoss
 from mindspore_rec.train.trainer_state import capture, restore, resume
