@@ -104,9 +104,9 @@ def read_checkpoint(path: Path, only: Optional[str] = None) -> Checkpoint:
     Raises:
         CheckpointError: it is missing, damaged, or of another format; the message says which.
     """
-    manifest = _verified_manifest(path)
-    wanted = [file for file in manifest["files"] if only is None or file == only + SUFFIX]
     sums = _read_sums(path)
+    manifest = _verified_manifest(path, sums)
+    wanted = [file for file in manifest["files"] if only is None or file == only + SUFFIX]
     for file in wanted:
         _check_sum(path, file, sums)
     groups = {file[: -len(SUFFIX)]: read_arrays(path / file) for file in wanted}
@@ -151,12 +151,13 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _verified_manifest(path: Path) -> Dict[str, Any]:
+def _verified_manifest(path: Path, sums: Mapping[str, str]) -> Dict[str, Any]:
     """The manifest, after it and the list of files were found to be as they were written."""
-    sums = _read_sums(path)
-    _check_sum(path, MANIFEST, sums)
+    content = _read(path, MANIFEST, MAX_MANIFEST_BYTES)
+    if hashlib.sha256(content).hexdigest() != sums[MANIFEST]:
+        raise CheckpointError(f"checkpoint {path}: {MANIFEST} is damaged: its checksum is not that of {SUMS}")
     try:
-        manifest = json.loads(_read(path, MANIFEST, MAX_MANIFEST_BYTES))
+        manifest = json.loads(content)
     except ValueError:
         raise CheckpointError(f"checkpoint {path}: {MANIFEST} is no JSON") from None
     version = manifest.get("format_version") if isinstance(manifest, dict) else None

@@ -35,9 +35,11 @@ class TableView:
 
 
 class Periodic(Protocol):
-    """A rule that looks at the whole table every `every_steps` steps."""
+    """A rule that looks at the whole table every so many steps."""
 
-    every_steps: int
+    @property
+    def every_steps(self) -> int:
+        """Steps between two looks."""
 
     def dead(self, view: TableView) -> np.ndarray:
         """Return int[n], the rows to give up."""
@@ -50,8 +52,8 @@ class Periodic(Protocol):
 class Unseen:
     """Ids not seen in training for so many steps, seconds or days; exactly one of them is given.
 
-    Days are the table's: passes end them with `RecModel`'s day, streams at midnight (UTC) of the event time. Seconds
-    are of the event time too, where rows have one.
+    Days are the table's, `HashTable.end_day` ends one: in a stream at midnight (UTC) of the event time. Seconds are of
+    the event time too, where rows have one.
     """
 
     steps: int = 0
@@ -167,7 +169,6 @@ class LeastFrequent:
         return _least(view, count, ["show", "last_step"])
 
 
-AtCapacity = Union[LeastRecent, LeastFrequent]
 Eviction = Union[Unseen, NearZero, ShowClickDecay, LeastRecent, LeastFrequent]
 _NONE = np.empty(0, np.int64)
 

@@ -34,6 +34,7 @@ GROWTH = 1.3
 SEGMENTS = 128
 _FIRST_CAPACITY = 32.0
 _HUGE_FROM = 1 << 17  # entries of a segment: from 1 MiB on huge pages waste less than they save
+ENTRY_BYTES = 12.5  # of an id, at most, once there are many
 _SLACK = 1024  # entries a cluster may run past the largest capacity
 
 

@@ -15,6 +15,7 @@ from mindspore_rec.embedding.eviction import (
     LeastFrequent,
     LeastRecent,
     NearZero,
+    Periodic,
     ShowClickDecay,
     TableView,
     Unseen,
@@ -60,7 +61,7 @@ class Residents:
         self._store, self._bounds, self.name = store, bounds, name
         self._padding = None if padding_id is None else np.array([padding_id % 2**64], np.uint64).view(np.int64)[0]
         self.gate = Gate(admission, store.max_rows)
-        self._periodic = [rule for rule in eviction if isinstance(rule, (Unseen, NearZero))]
+        self._periodic: List[Periodic] = [rule for rule in eviction if isinstance(rule, (Unseen, NearZero))]
         self._daily = [rule for rule in eviction if isinstance(rule, ShowClickDecay)]
         full = [rule for rule in eviction if isinstance(rule, (LeastRecent, LeastFrequent))]
         if len(full) > 1 or len(self._daily) > 1:

@@ -11,14 +11,13 @@ import numpy as np
 from numba import njit
 
 from mindspore_rec.embedding.halves import FLOAT32, ROW_TYPES, decode, pack, unpack
-from mindspore_rec.embedding.index import IdIndex
+from mindspore_rec.embedding.index import ENTRY_BYTES, IdIndex
 from mindspore_rec.embedding.initial import Initial, fill_initial
 from mindspore_rec.embedding.memory import PagesAhead, Scratch, reserve
 from mindspore_rec.embedding.optimizers import ApplyRange, Slot, first_values
 from mindspore_rec.embedding.ranges import over_ranges
 from mindspore_rec.features.words import prefetch
 
-INDEX_BYTES = 12.5  # of the index, for an id
 _CHUNK = 1024  # rows unpacked at a time
 _FIND_COST = 8  # in values of a row
 _AHEAD = 16  # rows: their cache misses overlap
@@ -192,7 +191,7 @@ def weight_words(dim: int, row_type: str) -> int:
 
 def bytes_of_row(dim: int, optimizer: SparseOptimizer, row_type: str) -> float:
     """Bytes a row takes, with its id and its entry in the index."""
-    return 4 * (weight_words(dim, row_type) + first_values(optimizer.slots, dim).size) + 8 + INDEX_BYTES
+    return 4 * (weight_words(dim, row_type) + first_values(optimizer.slots, dim).size) + 8 + ENTRY_BYTES
 
 
 def _kind(row_type: str) -> int:

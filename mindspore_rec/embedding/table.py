@@ -34,7 +34,7 @@ class Prepared:
         distinct: its ids.
         rows: int32[u], -1 for ids without one.
         rules: int32[u], which admission rule each id goes by; None where there is one for all.
-        generation: of the table; where rows were evicted since, they are looked up anew.
+        generation: of the table; where ids got or lost rows since, they are looked up anew.
     """
 
     distinct: DistinctIds

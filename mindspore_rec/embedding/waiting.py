@@ -8,13 +8,13 @@ from typing import Dict, Optional
 import numpy as np
 
 from mindspore_rec.embedding.eviction import ShowClickDecay, TableView
-from mindspore_rec.embedding.index import IdIndex
+from mindspore_rec.embedding.index import ENTRY_BYTES, IdIndex
 from mindspore_rec.embedding.memory import reserve
 from mindspore_rec.embedding.sketch import CountingSketch
 from mindspore_rec.embedding.statistics import FREE, STATISTICS, IdStatistics, arrays_of, from_arrays
 from mindspore_rec.embedding.timeline import Timeline
 
-_BYTES = 8 + 12.5 + STATISTICS.itemsize  # of a waiting id and its entry in the index
+_BYTES = 8 + ENTRY_BYTES + STATISTICS.itemsize  # of a waiting id and its entry in the index
 
 
 class Waiting:

@@ -3,7 +3,7 @@
 Gradients are multiples of 2**-6 and labels 0 or 1, so that sums over them are exact in any order.
 """
 
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -193,3 +193,18 @@ def waiting(table: HashTable, rule: int = 0) -> Optional[Dict[int, Tuple[float, 
 def with_row(table: HashTable) -> set:
     """The ids that have a row."""
     return set(table.state()["ids"].tolist())
+
+
+def loading_changes_nothing(make: Callable[[], HashTable], seed: int) -> None:
+    """Tables of `make`: one that is trained, and ones that take over its state at some step and go on."""
+    batches = list(random_batches(seed, 16))
+    for saved in (3, 7, 10):
+        whole, second = make(), make()
+        for k, batch in enumerate(batches):
+            train(whole, batch)
+            if k == saved:
+                second.load_state(copied(whole))
+            if k > saved:
+                train(second, batch)
+            if k >= saved:
+                assert snapshot(whole) == snapshot(second), k

@@ -15,7 +15,7 @@ from tests.embedding.rule_examples import (
     EVICTIONS,
     IDS,
     apply,
-    copied,
+    loading_changes_nothing,
     new_table,
     prepare,
     random_batches,
@@ -79,17 +79,7 @@ def test_rules_that_contradict_each_other_are_refused(rules):
 @every_admission
 @every_example
 def test_save_load_continue_equals_uninterrupted(rule, admission):
-    batches = list(random_batches(2, 16))
-    for saved in (4, 7, 10):
-        whole, second = bounded(rule, admission=admission), bounded(rule, admission=admission)
-        for k, batch in enumerate(batches):
-            train(whole, batch)
-            if k == saved:
-                second.load_state(copied(whole))
-            if k > saved:
-                train(second, batch)
-            if k >= saved:
-                assert snapshot(whole) == snapshot(second), k
+    loading_changes_nothing(lambda: bounded(rule, admission=admission), seed=2)
 
 
 @every_admission
