@@ -82,6 +82,9 @@ class KafkaBroker(Broker):
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": str(self.folder / "data"),
             "message.max.bytes": str(_MAX_MESSAGE_BYTES),
+            # After a crash the node is let in again once its old session is over: 9 s where this is not said.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
             "auto.create.topics.enable": "false",
             "offsets.topic.num.partitions": "1",
             "offsets.topic.replication.factor": "1",

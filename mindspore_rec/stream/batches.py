@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Callable, Iterator, Optional
 
+from mindspore_rec.kill_points import reached
 from mindspore_rec.stream.channel import ChannelError, DataReceiver, Stream
 from mindspore_rec.stream.control import start_time
 from mindspore_rec.stream.frame import FrameError
@@ -133,8 +134,13 @@ class StreamBatches:
         """Wait for frames and hand them on."""
         if self._closed or self._stopped.is_set():
             return
+        handing_over = self._merge is None and self._saved is not None
+        if handing_over:
+            reached("hand-over")  # before START goes out
         frames = self._receiver.poll(timeout)
         stream = self._receiver.stream
+        if handing_over and stream is not None:
+            reached("hand-over")  # the answer is here
         if self._merge is None and stream is not None:
             self._merge = Interleave(
                 begin_at(stream.topic, stream.begin, self._saved),

@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mindspore_rec.config import ProducerConfig, UserError
+from mindspore_rec.kill_points import reached
 from mindspore_rec.stream.kafka import Sink, Source, create_topic, open_sink, open_source
 from mindspore_rec.stream.messages import ROW_ENCODERS, describe, encode_block
 from mindspore_rec.stream.raw_lines import cut_blocks, drop_rows, take_rows
@@ -143,6 +144,7 @@ class Producer:
                 return 0
             now = self._now()
             value, headers = encode_block(lines, first_row, np.full(rows, now, np.int64))
+            reached("send")
             self._sink.send(value, partition=partition, headers=headers, timestamp_ms=now)
             return rows
         encode = ROW_ENCODERS[self._config.format]
@@ -152,6 +154,7 @@ class Producer:
                 break
             now = self._now()
             value, headers = encode(line, first_row + rows, now)
+            reached("send")
             self._sink.send(value, partition=partition, headers=headers, timestamp_ms=now)
             rows += 1
         return rows

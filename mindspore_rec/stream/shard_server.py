@@ -9,6 +9,7 @@ from typing import Dict, List, Protocol, Sequence
 
 from mindspore_rec.config import ConfigError, ConsumerConfig
 from mindspore_rec.features.engine import FeatureEngine
+from mindspore_rec.kill_points import reached
 from mindspore_rec.stream.channel import ChannelError, DataSender, Lane, Start, Started, StartRequest
 from mindspore_rec.stream.control import start_time
 from mindspore_rec.stream.frame import Frame
@@ -159,6 +160,7 @@ class ShardServer:
             num_consumers=self._config.num_consumers,
         )
         self._sender.started(shard, answer)
+        reached("seek")
         places = ", ".join(f"{partition} at {lane.next.offset}" for partition, lane in lanes.items())
         _log.info("shard %d starts: partition %s", shard, places or "none here")
 

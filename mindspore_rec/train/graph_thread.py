@@ -16,6 +16,8 @@ from typing import Any, Callable
 
 import mindspore as ms
 
+from mindspore_rec.kill_points import begins
+
 logger = logging.getLogger(__name__)
 LOWEST_PRIORITY = 19
 
@@ -37,6 +39,8 @@ class GraphThread:
 
     def __call__(self, *inputs: Any) -> Any:
         if not self._compiled or ms.get_context("device_target") != "CPU":
+            if not self._compiled:
+                begins("compile")
             result = self.cell(*inputs)
             self._compiled = True
             return result
