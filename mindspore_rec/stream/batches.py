@@ -31,7 +31,7 @@ class StreamBatches:
         batch_size: rows in a batch.
         max_wait: seconds before a short batch is made; 0: never, but for the end of a bounded stream.
         position: where to continue; None for a first start.
-        start: where partitions without a position begin: ``earliest``, ``latest`` or an ISO time.
+        start: where a first start begins: ``earliest``, ``latest`` or an ISO time.
         max_rows: end once the position has passed this many rows, taken or rejected; 0: never.
         clock: seconds, for ``max_wait``.
 
@@ -69,7 +69,7 @@ class StreamBatches:
         if position is None:
             receiver.start({}, rule=start)
         else:
-            receiver.start(position.next, topic=position.topic, rule=start)
+            receiver.start(position.next, topic=position.topic, topic_id=position.topic_id, rule=start)
 
     @property
     def stream(self) -> Optional[Stream]:
@@ -143,7 +143,7 @@ class StreamBatches:
             reached("hand-over")  # the answer is here
         if self._merge is None and stream is not None:
             self._merge = Interleave(
-                begin_at(stream.topic, stream.begin, self._saved),
+                begin_at(stream.topic, stream.begin, self._saved, stream.topic_id),
                 stream.window_size,
                 self._batch_size,
                 max_wait=self._max_wait,

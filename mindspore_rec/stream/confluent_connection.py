@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Any, Dict, Mapping
+import uuid
+from typing import Any, Dict, Mapping, Optional
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
 
 from mindspore_rec.config import ConfigError, KafkaConfig
-from mindspore_rec.stream.kafka import BrokerUnreachable, ClientFailed, merge_settings
-
-logger = logging.getLogger(__name__)
+from mindspore_rec.stream.kafka import BrokerUnreachable, ClientFailed, TopicMissing, TopicState, merge_settings
+from mindspore_rec.stream.presence import BrokerPresence
 
 BROKER_AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT)
 
@@ -21,18 +21,11 @@ class Connection:
     def __init__(self, config: KafkaConfig) -> None:
         self.config = config
         self.reason = ""
-        self._seen = False
-        self._away = False
+        self.presence = BrokerPresence(config.bootstrap_servers)
 
     def settings(self, defaults: Mapping[str, Any], fixed: Mapping[str, Any]) -> Dict[str, Any]:
         common = {"bootstrap.servers": self.config.bootstrap_servers, "log_level": 2, **defaults}
         return merge_settings(self.config, common, {**fixed, "error_cb": self._on_error})
-
-    def answered(self) -> None:
-        """The broker is there; say so if it was away."""
-        if self._away:
-            logger.warning("Kafka broker %s answers again", self.config.bootstrap_servers)
-        self._seen, self._away = True, False
 
     def unreachable(self) -> BrokerUnreachable:
         return BrokerUnreachable(self.config.bootstrap_servers, self.config.broker_timeout, self.reason)
@@ -44,9 +37,8 @@ class Connection:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
             self.reason = error.str()
-        elif self._seen and not self._away:
-            self._away = True
-            logger.warning("Kafka broker %s is away, trying again", self.config.bootstrap_servers)
+        else:
+            self.presence.silent()
 
 
 def open_client(client: Any, settings: Dict[str, Any]) -> Any:
@@ -66,6 +58,23 @@ def list_partitions(client: Any, connection: Connection, topic: str) -> int:
     except KafkaException as error:
         client.poll(0)
         raise connection.failed(error.args[0]) from None
-    connection.answered()
+    connection.presence.answered()
     found = metadata.topics.get(topic)
     return 0 if found is None else len(found.partitions)
+
+
+def describe_topic(
+    admin: AdminClient, connection: Connection, topic: str, timeout: Optional[float] = None
+) -> TopicState:
+    """``topic`` as it is now. Unlike a listing of one topic, this creates none at any broker."""
+    limit = connection.config.broker_timeout if timeout is None else timeout
+    try:
+        found = admin.describe_topics(TopicCollection([topic]), request_timeout=limit)[topic].result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise TopicMissing(topic, connection.config.bootstrap_servers) from None
+        raise connection.failed(error.args[0]) from None
+    connection.presence.answered()
+    high, low = found.topic_id.get_most_significant_bits(), found.topic_id.get_least_significant_bits()
+    number = (high % 2**64) << 64 | low % 2**64
+    return TopicState(str(uuid.UUID(int=number)) if number else "", sorted(part.id for part in found.partitions))

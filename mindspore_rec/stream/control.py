@@ -33,8 +33,11 @@ class Start(Body):
         receiver: random number of the receiver object: tells its own new start from another receiver's.
         num_shards: 0 where the receiver was not told.
         topic: topic of the positions, empty for a first start.
-        positions: (offset, row) to continue at, for each partition known.
-        rule: where the other partitions begin: ``earliest``, ``latest`` or an ISO time.
+        topic_id: the broker's id of that topic; empty where it is not known.
+        positions: (offset, row) to continue at, for each partition known. Others were added since, and begin with
+            their first row.
+        running: whether the stream has begun: it goes on with the partitions of its positions.
+        rule: where a first start begins: ``earliest``, ``latest`` or an ISO time.
         credits: frames a partition may have in flight.
         held: frames, of these, that the receiver already has.
         ended: partitions whose end the receiver has heard; nothing more is wanted of them.
@@ -46,6 +49,8 @@ class Start(Body):
     num_shards: int = Counter
     receiver: int = Field(ge=0, lt=2**64)
     topic: str = Field("", max_length=1000)
+    topic_id: str = Field("", max_length=1000)
+    running: bool = False
     positions: Dict[int, Tuple[int, int]] = Field(default_factory=dict)
     rule: str = Field("earliest", max_length=100)
     credits: int = Field(ge=1, le=1_000_000)
@@ -65,6 +70,7 @@ class Started(Body):
 
     Attributes:
         topic: topic, or the data set's name where objects are sent.
+        topic_id: the broker's id of the topic; empty where it has none.
         lanes: the shard's partitions that this consumer serves.
         window_size: rows of each partition taken in turn.
         spec_digest: digest of the feature spec; empty where there is none.
@@ -73,6 +79,7 @@ class Started(Body):
     """
 
     topic: str = Field(max_length=1000)
+    topic_id: str = Field("", max_length=1000)
     lanes: Dict[int, Lane]
     window_size: int = Field(1, ge=1, le=1_000_000)
     spec_digest: str = Field("", max_length=1000)
@@ -85,7 +92,7 @@ class Stream:
     """What the senders of a shard serve together.
 
     Attributes:
-        topic: its topic.
+        topic, topic_id: its topic, and the broker's id of it.
         begin: for each partition of the shard, ascending, its first row.
         window_size: rows of each partition taken in turn.
         spec_digest: digest of the feature spec; empty where there is none.
@@ -97,6 +104,7 @@ class Stream:
     window_size: int
     spec_digest: str
     spec_json: str
+    topic_id: str = ""
 
 
 def start_time(rule: str) -> Optional[int]:
@@ -139,6 +147,8 @@ def check_same_stream(name: str, known: Started, answer: Started) -> None:
     """Raise ChannelError where a sender's answer does not fit what is known of the stream."""
     if answer.topic != known.topic:
         raise ChannelError(f"topic: the consumer at {name} reads {answer.topic!r}, expected {known.topic!r}")
+    if answer.topic_id != known.topic_id:
+        raise ChannelError(f"topic: {answer.topic!r} at {name} is another one than before, deleted and created anew")
     if answer.spec_digest != known.spec_digest:
         raise ChannelError(
             f"features: the consumer at {name} has feature spec {answer.spec_digest}, expected {known.spec_digest}; "

@@ -42,7 +42,7 @@ class StreamingDataset(GeneratorDataset):
         batch_size: rows in a batch.
         max_wait: seconds before a short batch is made; 0: never, but for the end.
         position: where to continue; None for a first start.
-        start: where partitions without a position begin: ``earliest``, ``latest`` or an ISO time.
+        start: where a first start begins: ``earliest``, ``latest`` or an ISO time.
         max_rows: end once the position has passed this many rows, taken or rejected; 0: never.
         column_names: names of ids, weights and labels.
         clock: seconds, for ``max_wait``.

@@ -12,7 +12,7 @@ short once it is that old. Nothing is lost or doubled then either, but the cuts 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -83,7 +83,7 @@ class Interleave:
                 f"{len(position.next)} partitions, window_size={window_size}, batch_size={batch_size}, "
                 f"max_wait={max_wait}, max_rows={max_rows}: expected at least 1, 1, 1, 0, 0"
             )
-        self._topic = position.topic
+        self._topic, self._topic_id = position.topic, position.topic_id
         self._order = sorted(position.next)
         self._lanes = {partition: FrameQueue(RowPosition(*position.next[partition])) for partition in self._order}
         self._window_size = window_size
@@ -136,9 +136,8 @@ class Interleave:
     def position(self) -> StreamPosition:
         """The position after all rows passed, those of a batch not yet taken among them."""
         places = {partition: lane.place for partition, lane in self._lanes.items()}
-        return StreamPosition(
-            self._topic, places, self._turn, self._window_rows, self._rows_taken, self._rows_rejected
-        )
+        turn, window_rows, taken, rejected = self._turn, self._window_rows, self._rows_taken, self._rows_rejected
+        return StreamPosition(self._topic, places, turn, window_rows, taken, rejected, self._topic_id)
 
     def take(self) -> Optional[Batch]:
         """The next batch; None where rows must come first, or time must pass."""
@@ -273,10 +272,10 @@ class Interleave:
         return next((other for other in self._order if other > partition), self._order[0])
 
 
-def begin_at(topic: str, begin: Mapping[int, RowPosition], saved: Optional[StreamPosition]) -> StreamPosition:
+def begin_at(
+    topic: str, begin: Mapping[int, RowPosition], saved: Optional[StreamPosition], topic_id: str = ""
+) -> StreamPosition:
     """The position to interleave from: the saved one, with partitions it does not know where they begin."""
     if saved is None:
-        return StreamPosition(topic, dict(begin), turn=min(begin))
-    return StreamPosition(
-        topic, {**begin, **saved.next}, saved.turn, saved.window_rows, saved.rows_taken, saved.rows_rejected
-    )
+        return StreamPosition(topic, dict(begin), turn=min(begin), topic_id=topic_id)
+    return replace(saved, topic=topic, next={**begin, **saved.next}, topic_id=topic_id)

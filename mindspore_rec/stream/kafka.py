@@ -12,10 +12,11 @@ from __future__ import annotations
 import difflib
 import logging
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Protocol, Tuple
 
 from mindspore_rec.config import ConfigError, KafkaConfig, UserError
 from mindspore_rec.stream.messages import Message
+from mindspore_rec.stream.presence import BrokerPresence
 
 logger = logging.getLogger(__name__)
 
@@ -60,19 +61,61 @@ class OffsetOutOfRange(UserError, LookupError):
         )
 
 
+class TopicRecreated(UserError, LookupError):
+    """The topic of this name is another one than before: its offsets mean other messages."""
+
+    def __init__(self, topic: str, before: str, now: str) -> None:
+        super().__init__(
+            f"topic {topic!r} was deleted and created anew: its id is {now}, the positions are of {before}; "
+            "choose another --topic, or start anew with --resume none"
+        )
+
+
 class DeliveryFailed(UserError):
     """The broker did not take a message that was sent."""
+
+
+class NotAcknowledged(DeliveryFailed):
+    """The broker has not taken everything in time; what is under way may still arrive."""
+
+    def __init__(self, topic: str, messages: int, timeout: float) -> None:
+        super().__init__(f"topic {topic!r}: {messages} messages are not acknowledged after {timeout:g} s")
+
+
+class MessageTooLarge(DeliveryFailed):
+    """A message is larger than the topic takes."""
+
+    def __init__(self, topic: str, size: int) -> None:
+        super().__init__(
+            f"topic {topic!r}: a message of {size} bytes is larger than the topic takes (max.message.bytes, or the "
+            "broker's message.max.bytes); raise that, or send smaller blocks with --block_rows"
+        )
 
 
 class ClientFailed(UserError):
     """The client library gave up: no permission, a setting refused, a protocol error."""
 
 
+class TopicState(NamedTuple):
+    """What a broker says of a topic.
+
+    Attributes:
+        topic_id: tells the topic from a later one of the same name; empty where the broker has no ids.
+        partitions: their numbers, ascending.
+    """
+
+    topic_id: str
+    partitions: List[int]
+
+
 class Source(Protocol):
     """Reads one topic from given positions."""
 
-    def partitions(self) -> List[int]:
-        """Partition numbers of the topic, ascending, as they were when the source was opened."""
+    def describe(self, timeout: Optional[float] = None) -> TopicState:
+        """The topic as it is now: partitions may be added, and a topic deleted and created anew.
+
+        Raises ``TopicMissing``, or ``BrokerUnreachable`` after ``timeout`` seconds (default: ``broker_timeout``).
+        """
 
     def watermarks(self, partition: int) -> Tuple[int, int]:
         """(first offset held, next offset to be written), asked from the broker."""
@@ -90,7 +133,7 @@ class Source(Protocol):
         """Up to ``max_messages`` messages as soon as there is one; none after ``timeout`` seconds.
 
         Messages of a partition come in ascending order. While the broker is away there are none: the client goes on
-        trying. Raises ``OffsetOutOfRange`` when the position is lost, ``TopicMissing`` when the topic is deleted.
+        trying. Raises ``OffsetOutOfRange`` when the position is lost. That the topic was deleted, ``describe`` tells.
         """
 
     def pause(self, partitions: Iterable[int]) -> None:
@@ -120,11 +163,14 @@ class Sink(Protocol):
     ) -> None:
         """Queue a message; blocks while the queue is full. Without a partition the client chooses by the key.
 
-        Raises ``DeliveryFailed`` when this or an earlier message could not be delivered.
+        Raises ``DeliveryFailed`` when this or an earlier message could not be delivered; ``MessageTooLarge`` is one.
         """
 
     def flush(self, timeout: float) -> None:
-        """Wait until everything sent is acknowledged. Raises ``DeliveryFailed`` where it is not after ``timeout``."""
+        """Wait until everything sent is acknowledged.
+
+        Raises ``NotAcknowledged`` where it is not after ``timeout`` seconds, ``DeliveryFailed`` where it never will be.
+        """
 
     def close(self) -> None:
         """Leave the broker without waiting for unacknowledged messages: ``flush`` first. A second call does nothing."""
@@ -199,14 +245,22 @@ def wait_for_topic(
     """Wait until ``topic`` (None: the configured one) exists: True; or until ``stop()`` says so: False.
 
     Looks again after a pause that doubles from ``first_pause`` to ``pause`` seconds, and logs once that it waits.
-    Raises ``BrokerUnreachable``.
+    Raises ``BrokerUnreachable`` where the broker does not answer the first time; later it is waited for as well.
     """
     name = topic or config.topic
     wait = first_pause
     logged = False
+    presence = BrokerPresence(config.bootstrap_servers)
     while not stop():
-        if topic_partitions(config, name):
-            return True
+        try:
+            if topic_partitions(config, name):
+                presence.answered()
+                return True
+            presence.answered()
+        except BrokerUnreachable:
+            if not logged:
+                raise
+            presence.silent()
         if not logged:
             logger.warning("waiting for topic %s at %s: nothing has created it yet", name, config.bootstrap_servers)
             logged = True
@@ -236,37 +290,3 @@ def refuse_unknown(settings: Iterable[str], known: Iterable[str]) -> None:
             near = difflib.get_close_matches(str(key), names, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"kafka: the client knows no setting {key!r}{hint}")
-
-
-class Continuity:
-    """Follows the offsets a source hands out and refuses a jump over messages that are no longer in the log.
-
-    A gap by itself is legal: transaction markers and compaction leave some. It is a loss where the first offset the
-    log holds has moved past the one expected.
-    """
-
-    def __init__(self, topic: str, watermarks: Callable[[int], Tuple[int, int]]) -> None:
-        self._topic = topic
-        self._watermarks = watermarks
-        self._expected: Dict[int, int] = {}
-
-    def restart(self, positions: Mapping[int, int]) -> None:
-        """Expect these offsets next."""
-        self._expected = dict(positions)
-
-    def position(self, partition: int) -> int:
-        """The offset expected next."""
-        return self._expected[partition]
-
-    def lost(self, partition: int) -> OffsetOutOfRange:
-        """The error for the position of a partition that the broker refused."""
-        return OffsetOutOfRange(self._topic, partition, self._expected[partition], *self._watermarks(partition))
-
-    def check(self, messages: Iterable[Message]) -> None:
-        """Raise ``OffsetOutOfRange`` where ``messages`` jump over removed ones."""
-        expected = self._expected
-        for message in messages:
-            partition = message.partition
-            if message.offset > expected[partition] and self._watermarks(partition)[0] > expected[partition]:
-                raise self.lost(partition)
-            expected[partition] = message.offset + 1

@@ -12,16 +12,25 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from mindspore_rec.config import KafkaConfig
-from mindspore_rec.stream.confluent_connection import BROKER_AWAY, Connection, list_partitions, open_client
+from mindspore_rec.stream.confluent_connection import (
+    BROKER_AWAY,
+    Connection,
+    describe_topic,
+    list_partitions,
+    open_client,
+)
+from mindspore_rec.stream.continuity import Continuity
 from mindspore_rec.stream.kafka import (
     DELIVERY_TIMEOUT,
     MAX_MESSAGE_BYTES,
     MAX_QUEUED_BYTES,
     ClientFailed,
-    Continuity,
     DeliveryFailed,
+    MessageTooLarge,
+    NotAcknowledged,
     OffsetOutOfRange,
     TopicMissing,
+    TopicState,
 )
 from mindspore_rec.stream.messages import Message
 
@@ -33,6 +42,7 @@ _LEADER_UNKNOWN = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,  # of a broker that was restarted a moment ago
 )
 
 
@@ -48,19 +58,25 @@ class ConfluentSource:
         self._consumer = open_client(confluent_kafka.Consumer, self._connection.settings(defaults, fixed))
         probe = {"fetch.wait.max.ms": 10, "enable.partition.eof": True}
         self._probe = open_client(confluent_kafka.Consumer, {**self._connection.settings(defaults, fixed), **probe})
+        self._admin = open_client(AdminClient, self._connection.settings({}, {}))
         self._continuity = Continuity(topic, self.watermarks)
         self._failure: Optional[Exception] = None
         self._closed = False
+        self._partitions: List[int] = []
         try:
-            self._partitions = list(range(list_partitions(self._probe, self._connection, topic)))
-            if not self._partitions:
-                raise TopicMissing(topic, config.bootstrap_servers)
+            self.describe()
         except Exception:
             self.close()
             raise
 
-    def partitions(self) -> List[int]:
-        return list(self._partitions)
+    def describe(self, timeout: Optional[float] = None) -> TopicState:
+        """As in ``Source``. Partitions that were added are unknown to both consumers until they list them."""
+        state = describe_topic(self._admin, self._connection, self._topic, timeout)
+        if state.partitions != self._partitions:
+            for consumer in (self._consumer, self._probe):
+                list_partitions(consumer, self._connection, self._topic)
+            self._partitions = state.partitions
+        return state
 
     def watermarks(self, partition: int) -> Tuple[int, int]:
         """As in ``Source``. The end is taken from a fetch response, as Tansu lists a wrong one."""
@@ -116,7 +132,7 @@ class ConfluentSource:
                 )
             )
         if messages:
-            self._connection.answered()
+            self._connection.presence.answered()
             self._continuity.check(messages)
         elif self._failure is not None:
             raise self._failure
@@ -148,7 +164,10 @@ class ConfluentSource:
             try:
                 return request()
             except KafkaException as error:
-                if error.args[0].code() not in _LEADER_UNKNOWN or time.monotonic() > deadline:
+                code = error.args[0].code()
+                if code not in _LEADER_UNKNOWN or time.monotonic() > deadline:
+                    if code in _TOPIC_GONE:
+                        raise TopicMissing(self._topic, self._config.bootstrap_servers) from None
                     raise self._connection.failed(error.args[0]) from None
                 self._probe.poll(0.05)
 
@@ -210,7 +229,7 @@ class ConfluentSink:
                 self._producer.poll(0.1)
                 continue
             except KafkaException as error:
-                raise self._refused(error.args[0]) from None
+                raise self._refused(error.args[0], len(value)) from None
             self._producer.poll(0)
             return
 
@@ -219,7 +238,7 @@ class ConfluentSink:
         if self._failure is not None:
             raise self._failure
         if left:
-            raise DeliveryFailed(f"topic {self._topic!r}: {left} messages are not acknowledged after {timeout:g} s")
+            raise NotAcknowledged(self._topic, left, timeout)
 
     def close(self) -> None:
         if not self._closed:
@@ -227,13 +246,15 @@ class ConfluentSink:
             self._producer.purge()
             self._producer.flush(1.0)
 
-    def _delivered(self, error: Optional[KafkaError], _: confluent_kafka.Message) -> None:
+    def _delivered(self, error: Optional[KafkaError], message: confluent_kafka.Message) -> None:
         if error is None:
-            self._connection.answered()
+            self._connection.presence.answered()
         elif self._failure is None and not self._closed:
-            self._failure = self._refused(error)
+            self._failure = self._refused(error, len(message.value() or b""))
 
-    def _refused(self, error: KafkaError) -> DeliveryFailed:
+    def _refused(self, error: KafkaError, size: int) -> DeliveryFailed:
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            return MessageTooLarge(self._topic, size)
         return DeliveryFailed(f"topic {self._topic!r}: a message was not delivered: {error.str()}")
 
 

@@ -6,35 +6,39 @@ import logging
 import math
 import time
 from collections import deque
-from contextlib import closing, contextmanager
-from typing import Any, Deque, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
+from contextlib import closing
+from typing import Any, Deque, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
-from mindspore_rec.config import ConfigError, KafkaConfig
+from mindspore_rec.config import KafkaConfig
+from mindspore_rec.stream.continuity import Continuity
 from mindspore_rec.stream.kafka import (
     DELIVERY_TIMEOUT,
     MAX_MESSAGE_BYTES,
     MAX_QUEUED_BYTES,
     BrokerUnreachable,
     ClientFailed,
-    Continuity,
     DeliveryFailed,
+    MessageTooLarge,
+    NotAcknowledged,
     OffsetOutOfRange,
     TopicMissing,
-    merge_settings,
-    refuse_unknown,
+    TopicState,
 )
+from mindspore_rec.stream.kafka_python_connection import open_client, user_errors
 from mindspore_rec.stream.messages import Message
+from mindspore_rec.stream.presence import BrokerPresence
 
 logger = logging.getLogger(__name__)
 
 MAX_QUEUED_MESSAGES = 100_000
 """Messages a sink holds unacknowledged before ``send`` blocks: this client has no bound of its own."""
+ACKNOWLEDGE_SECONDS = 2.0
+"""How long a message may be under way before the broker counts as away."""
 _EVERYTHING = 1 << 30
 
-_CLIENTS = (KafkaConsumer, KafkaProducer, KafkaAdminClient)
 _READING = {"enable_auto_commit": False, "auto_offset_reset": "none", "allow_auto_create_topics": False}
 _WRITING = {"enable_idempotence": True, "acks": "all", "allow_auto_create_topics": False}
 
@@ -51,24 +55,46 @@ class KafkaPythonSource:
         self._config = config
         self._topic = topic
         self._timeout_ms = int(config.broker_timeout * 1000)
-        self._consumer = _open(KafkaConsumer, config, {}, _READING, group_id=None)
-        self._probe = _open(KafkaConsumer, config, {}, _READING, group_id=None, fetch_max_wait_ms=10)
+        self._consumer = open_client(KafkaConsumer, config, {}, _READING, group_id=None)
+        self._probe = open_client(KafkaConsumer, config, {}, _READING, group_id=None, fetch_max_wait_ms=10)
         self._committer: Any = None
-        self._partitions = list(range(topic_partitions(config, topic)))
-        if not self._partitions:
+        self._admin: Any = None
+        self._presence = BrokerPresence(config.bootstrap_servers)
+        try:
+            self.describe()
+        except Exception:
             self.close()
-            raise TopicMissing(topic, config.bootstrap_servers)
+            raise
         self._continuity = Continuity(topic, self.watermarks)
         self._surplus: Dict[int, Deque[Any]] = {}
         self._paused: Set[int] = set()
 
-    def partitions(self) -> List[int]:
-        return list(self._partitions)
+    def describe(self, timeout: Optional[float] = None) -> TopicState:
+        """As in ``Source``. The admin client does not find a broker again that was away: it is opened anew."""
+        limit = self._config.broker_timeout if timeout is None else timeout
+        try:
+            if self._admin is None:
+                limit_ms = int(limit * 1000)
+                self._admin = open_client(KafkaAdminClient, self._config, {}, {}, bootstrap_timeout_ms=limit_ms)
+            with user_errors(self._config):
+                (found,) = self._admin.describe_topics([self._topic])
+        except BrokerUnreachable:
+            self._presence.silent()
+            if self._admin is not None:
+                self._admin.close()
+                self._admin = None
+            raise
+        self._presence.answered()
+        if not found["partitions"]:
+            raise TopicMissing(self._topic, self._config.bootstrap_servers)
+        partitions = sorted(part["partition_index"] for part in found["partitions"])
+        return TopicState(str(found["topic_id"] or ""), partitions)
 
     def watermarks(self, partition: int) -> Tuple[int, int]:
         """As in ``Source``. The end is taken from a fetch response, as Tansu lists a wrong one."""
         at = self._at(partition)
-        with _errors(self._config):
+        self.describe()  # the client asks without end for offsets of a topic that is gone
+        with user_errors(self._config):
             low = self._probe.beginning_offsets([at], self._timeout_ms)[at]
             listed = self._probe.end_offsets([at], self._timeout_ms)[at]
             self._probe.assign([at])
@@ -83,7 +109,7 @@ class KafkaPythonSource:
 
     def offset_at_time(self, partition: int, timestamp_ms: int) -> int:
         at = self._at(partition)
-        with _errors(self._config):
+        with user_errors(self._config):
             found = self._probe.offsets_for_times({at: timestamp_ms}, self._timeout_ms)[at]
         return int(found.offset) if found is not None and found.offset >= 0 else self.watermarks(partition)[1]
 
@@ -125,7 +151,7 @@ class KafkaPythonSource:
         try:
             if self._committer is None:
                 group = self._config.kafka.get("group_id", f"mindspore_rec.{self._topic}")
-                self._committer = _open(KafkaConsumer, self._config, {}, _READING, group_id=group)
+                self._committer = open_client(KafkaConsumer, self._config, {}, _READING, group_id=group)
             offsets = {self._at(partition): OffsetAndMetadata(at, "", -1) for partition, at in positions.items()}
             self._committer.commit_async(offsets)
         except (kafka_errors.KafkaError, ConnectionError, ClientFailed) as error:
@@ -135,6 +161,8 @@ class KafkaPythonSource:
         for consumer in (self._consumer, self._probe, self._committer):
             if consumer is not None:
                 consumer.close(timeout_ms=1000)
+        if self._admin is not None:
+            self._admin.close()
 
     def _at(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
@@ -172,9 +200,11 @@ class KafkaPythonSink:
             "delivery_timeout_ms": timeout_ms,
             "max_block_ms": timeout_ms,
         }
-        self._producer = _open(KafkaProducer, config, defaults, _WRITING)
-        self._under_way: Deque[Tuple[Any, int]] = deque()
+        self._producer = open_client(KafkaProducer, config, defaults, _WRITING)
+        self._under_way: Deque[Tuple[Any, int, float]] = deque()
         self._bytes = 0
+        self._presence = BrokerPresence(config.bootstrap_servers)
+        self._presence.answered()
         if not topic_partitions(config, topic):
             self.close()
             raise TopicMissing(topic, config.bootstrap_servers)
@@ -193,8 +223,8 @@ class KafkaPythonSink:
         try:
             future = self._producer.send(self._topic, value, key, pairs, partition, timestamp_ms)
         except (kafka_errors.KafkaError, AssertionError, ValueError) as error:
-            raise self._refused(error) from None
-        self._under_way.append((future, len(value)))
+            raise self._refused(error, len(value)) from None
+        self._under_way.append((future, len(value), time.monotonic()))
         self._bytes += len(value)
 
     def flush(self, timeout: float) -> None:
@@ -210,8 +240,10 @@ class KafkaPythonSink:
         """Wait until at most ``messages`` and ``size`` bytes are under way."""
         deadline = time.monotonic() + timeout
         while self._under_way:
-            future, length = self._under_way[0]
+            future, length, sent = self._under_way[0]
             if not future.is_done:
+                if time.monotonic() - sent > ACKNOWLEDGE_SECONDS:
+                    self._presence.silent()
                 if len(self._under_way) <= messages and self._bytes <= size:
                     return
                 try:
@@ -219,18 +251,18 @@ class KafkaPythonSink:
                 except kafka_errors.KafkaTimeoutError:
                     if time.monotonic() < deadline:
                         continue
-                    left = len(self._under_way)
-                    raise DeliveryFailed(
-                        f"topic {self._topic!r}: {left} messages are not acknowledged after {timeout:g} s"
-                    ) from None
+                    raise NotAcknowledged(self._topic, len(self._under_way), timeout) from None
                 except kafka_errors.KafkaError as error:
-                    raise self._refused(error) from None
+                    raise self._refused(error, length) from None
             if future.failed():
-                raise self._refused(future.exception)
+                raise self._refused(future.exception, length)
+            self._presence.answered()
             self._under_way.popleft()
             self._bytes -= length
 
-    def _refused(self, error: Exception) -> DeliveryFailed:
+    def _refused(self, error: Exception, size: int) -> DeliveryFailed:
+        if isinstance(error, (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)):
+            return MessageTooLarge(self._topic, size)
         return DeliveryFailed(f"topic {self._topic!r}: a message was not delivered: {error}")
 
 
@@ -246,7 +278,7 @@ def open_sink(config: KafkaConfig, topic: str) -> KafkaPythonSink:
 
 def topic_partitions(config: KafkaConfig, topic: str) -> int:
     """Partitions of ``topic``; 0 where it does not exist. All topics are listed: some brokers create one asked for."""
-    with closing(_open(KafkaAdminClient, config, {}, {})) as admin, _errors(config):
+    with closing(open_client(KafkaAdminClient, config, {}, {})) as admin, user_errors(config):
         return sum(len(found["partitions"]) for found in admin.describe_topics() if found["name"] == topic)
 
 
@@ -255,7 +287,7 @@ def create_topic(config: KafkaConfig, topic: str, partitions: int) -> None:
     if topic_partitions(config, topic):
         return
     timeout_ms = int(config.broker_timeout * 1000)
-    with closing(_open(KafkaAdminClient, config, {}, {})) as admin, _errors(config):
+    with closing(open_client(KafkaAdminClient, config, {}, {})) as admin, user_errors(config):
         try:
             admin.create_topics({topic: {"num_partitions": partitions}}, timeout_ms=timeout_ms)
         except kafka_errors.TopicAlreadyExistsError:
@@ -267,47 +299,7 @@ def _message(record: Any) -> Message:
     return Message(record.partition, record.offset, record.timestamp, headers, record.value or b"")
 
 
-def _open(
-    client: Any, config: KafkaConfig, defaults: Mapping[str, Any], fixed: Mapping[str, Any], **forced: Any
-) -> Any:
-    """A connected client. Settings of the user's map that only its sibling clients know are left out."""
-    refuse_unknown(config.kafka, {key for known in _CLIENTS for key in known.DEFAULT_CONFIG})
-    _quiet()
-    common = {
-        "bootstrap_servers": config.bootstrap_servers.split(","),
-        "bootstrap_timeout_ms": int(config.broker_timeout * 1000),
-        "reconnect_backoff_max_ms": 1000,
-    }
-    settings = {**merge_settings(config, {**common, **defaults}, fixed), **forced}
-    settings = {key: value for key, value in settings.items() if key in client.DEFAULT_CONFIG}
-    try:
-        with _errors(config):
-            return client(**settings)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"kafka: {error}") from None
-
-
-@contextmanager
-def _errors(config: KafkaConfig) -> Iterator[None]:
-    """Turn the client's errors into ours."""
-    try:
-        yield
-    except kafka_errors.KafkaConfigurationError as error:
-        raise ConfigError(f"kafka: {error}") from None
-    except kafka_errors.RetriableError:
-        raise BrokerUnreachable(config.bootstrap_servers, config.broker_timeout) from None
-    except kafka_errors.KafkaError as error:
-        raise ClientFailed(f"Kafka: {error}") from None
-
-
 def _partition_of(error: kafka_errors.KafkaError) -> int:
     """The partition an error about a lost position names."""
     positions = getattr(error, "divergent_offsets", None) or error.args[0]
     return int(next(iter(positions)).partition)
-
-
-def _quiet() -> None:
-    """Keep the library's log of every single reconnection off the screen unless its level was chosen."""
-    log = logging.getLogger("kafka.net")
-    if log.level == logging.NOTSET:
-        log.setLevel(logging.CRITICAL)

@@ -30,6 +30,7 @@ class StreamPosition:
         window_rows: rows of that window already passed, taken or rejected.
         rows_taken: rows delivered since the stream began.
         rows_rejected: rejected rows passed since the stream began.
+        topic_id: the broker's id of the topic, which one created anew does not have; empty where it has none.
 
     Examples:
         >>> position = StreamPosition("clicks", {0: RowPosition(7, 3)}, turn=0, window_rows=3, rows_taken=7003)
@@ -43,6 +44,7 @@ class StreamPosition:
     window_rows: int = 0
     rows_taken: int = 0
     rows_rejected: int = 0
+    topic_id: str = ""
 
     @property
     def rows(self) -> int:
@@ -58,6 +60,7 @@ class StreamPosition:
             "window_rows": self.window_rows,
             "rows_taken": self.rows_taken,
             "rows_rejected": self.rows_rejected,
+            "topic_id": self.topic_id,
         }
         return json.dumps(fields)
 
@@ -70,9 +73,9 @@ class StreamPosition:
         """
         fields = source if isinstance(source, Mapping) else _object(source)
         try:
-            topic = fields["topic"]
-            if not isinstance(topic, str):
-                raise TypeError("topic is not a string")
+            topic, topic_id = fields["topic"], fields.get("topic_id", "")
+            if not isinstance(topic, str) or not isinstance(topic_id, str):
+                raise TypeError("topic or topic_id is not a string")
             following = {
                 int(partition): RowPosition(_count(offset), _count(row))
                 for partition, (offset, row) in fields["next"].items()
@@ -80,7 +83,7 @@ class StreamPosition:
             counts = {name: _count(fields[name]) for name in ("turn", "window_rows", "rows_taken", "rows_rejected")}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"not a stream position: {type(error).__name__}: {error}") from None
-        return cls(topic, following, **counts)
+        return cls(topic, following, topic_id=topic_id, **counts)
 
 
 def _object(text: Union[str, bytes]) -> Mapping[str, Any]:

@@ -88,7 +88,7 @@ class DataReceiver:
         self._max_queue_size = max_queue_size
         self._number = secrets.randbits(64)
         self._begun = False
-        self._topic = ""
+        self._topic = self._topic_id = ""
         self._rule = "earliest"
         self._begin: Dict[int, RowPosition] = {}
         self._frontier: Dict[int, RowPosition] = {}
@@ -120,18 +120,21 @@ class DataReceiver:
         """For each partition, the offset after its newest message, as of the last frame."""
         return self._high
 
-    def start(self, positions: Mapping[int, RowPosition], *, topic: str = "", rule: str = "earliest") -> None:
+    def start(
+        self, positions: Mapping[int, RowPosition], *, topic: str = "", topic_id: str = "", rule: str = "earliest"
+    ) -> None:
         """Ask the senders for the shard's rows.
 
         Args:
-            positions: first row wanted of each partition known.
+            positions: first row wanted of each partition known; others then begin with their first row.
             topic: topic these positions belong to; empty for none.
-            rule: where other partitions begin: ``earliest``, ``latest`` or an ISO time.
+            topic_id: the broker's id of that topic; empty where it is not known.
+            rule: where all begin without positions: ``earliest``, ``latest`` or an ISO time.
         """
         if self._begun:
             raise ValueError("this receiver was started before")
         self._begun = True
-        self._topic, self._rule = topic, rule
+        self._topic, self._topic_id, self._rule = topic, topic_id, rule
         self._frontier = {partition: RowPosition(*position) for partition, position in positions.items()}
 
     def poll(self, timeout: float) -> List[Frame]:
@@ -218,6 +221,8 @@ class DataReceiver:
             num_shards=self._num_shards,
             receiver=self._number,
             topic=self._topic,
+            topic_id=self._topic_id,
+            running=self._links[index].started is not None,
             positions={lane: tuple(place) for lane, place in self._frontier.items() if lane % count == index},
             rule=self._rule,
             credits=self._max_queue_size,
@@ -269,6 +274,7 @@ class DataReceiver:
             self._held.setdefault(lane, 0)
             self._high[lane] = stated.high
         link.started = answer
+        self._topic_id = answer.topic_id
         if self._stream is None and all(other.started for other in self._links):
             self._stream = self._combined(answer)
 
@@ -277,7 +283,8 @@ class DataReceiver:
         if not lanes:
             raise ChannelError(f"topic {answer.topic}: no partition for shard {self._shard_id}")
         begin = {lane: self._begin[lane] for lane in lanes}
-        return Stream(answer.topic, begin, answer.window_size, answer.spec_digest, answer.spec_json)
+        spec = answer.spec_digest, answer.spec_json
+        return Stream(answer.topic, begin, answer.window_size, *spec, topic_id=answer.topic_id)
 
     def _data(self, link: SenderLink, frame: Frame) -> None:
         lane = frame.positions.partition

@@ -7,17 +7,18 @@ import threading
 import time
 from typing import Dict, List, Protocol, Sequence
 
-from mindspore_rec.config import ConfigError, ConsumerConfig
+from mindspore_rec.config import ConsumerConfig, UserError
 from mindspore_rec.features.engine import FeatureEngine
 from mindspore_rec.kill_points import reached
 from mindspore_rec.stream.channel import ChannelError, DataSender, Lane, Start, Started, StartRequest
 from mindspore_rec.stream.control import start_time
 from mindspore_rec.stream.frame import Frame
-from mindspore_rec.stream.kafka import BrokerUnreachable, OffsetOutOfRange, Source
+from mindspore_rec.stream.kafka import BrokerUnreachable, NotAcknowledged, Source
 from mindspore_rec.stream.lane import PartitionLane
 from mindspore_rec.stream.messages import Message
 from mindspore_rec.stream.position import RowPosition
 from mindspore_rec.stream.progress import Progress
+from mindspore_rec.stream.topic_watch import TopicWatch
 from mindspore_rec.stream.transform import Transformed, transform
 
 _log = logging.getLogger(__name__)
@@ -31,10 +32,8 @@ POLL_ROWS = 8192
 MAX_POLL_MESSAGES = 4096
 WAITING_ROWS = 32768
 """About as many rows wait for credits, over all partitions, before nothing more is fetched."""
-HIGH_SECONDS = 1.0
-"""Pause between two questions for the end of a partition, one partition at a time; for lag displays."""
-BROKER_AWAY_SECONDS = 10.0
-"""Further pause where the broker does not answer."""
+FLUSH_SECONDS = 1.0
+"""How long one attempt to make rejects safe may take; no frame leaves before."""
 REFUSE_SECONDS = 1.0
 """How long a sender that cannot work waits for receivers to tell."""
 
@@ -45,8 +44,8 @@ class RejectSink(Protocol):
     def put(self, topic: str, partition: int, offset: int, row: int, reason: str, raw: bytes) -> None:
         """Keep a rejected row."""
 
-    def flush(self) -> None:
-        """Return once every row put is safe."""
+    def flush(self, timeout: float) -> None:
+        """Return once every row put is safe. Raises ``NotAcknowledged`` where they are not after so many seconds."""
 
 
 class ShardServer:
@@ -68,14 +67,14 @@ class ShardServer:
         self._engine = engine
         self._sender = sender
         self._rejects = rejects
-        self._partitions = source.partitions()
+        self._watch = TopicWatch(config.topic, source)
+        self._known = self._watch.partitions
         self._lanes: Dict[int, PartitionLane] = {}
         self._wanted: Dict[int, Start] = {}
         self._ended: Dict[int, bool] = {}
         self._finished: Dict[int, bool] = {}
         self._ends: Dict[int, int] = {}
         self._message_rows = 1000.0
-        self._asked_high = 0.0
         self._unsafe_rejects = False
         self.rows_sent = 0
         self.rows_rejected = 0
@@ -86,21 +85,27 @@ class ShardServer:
 
         Raises:
             ChannelError: a trainer asks for something that cannot be served; it has been told.
-            OffsetOutOfRange: the log does not hold a position any more.
+            UserError: the topic is gone or another one, or the log does not hold a position any more; all were told.
         """
         self._check_shards()
         while not stop.is_set() and not self._all_finished():
             self._serve_requests()
-            for lane in self._lanes.values():
-                self._send(lane)
-            self._end_shards()
-            self._fetch()
-            self._ask_high()
+            try:
+                for lane in self._lanes.values():
+                    self._send(lane)
+                self._end_shards()
+                self._fetch()
+                self._lanes = self._watch.look(self._lanes)
+                self._tell_added()
+            except UserError as error:
+                for shard in range(self._config.num_shards):
+                    self._sender.refuse(shard, str(error))
+                raise
             self._progress.report(self.rows_sent, self.rows_rejected, sum(lane.lag for lane in self._lanes.values()))
 
     def _check_shards(self) -> None:
         """More shards than partitions: tell the trainers that are there, and end."""
-        count = len(self._partitions)
+        count = len(self._watch.partitions)
         if self._config.num_shards <= count:
             return
         text = (
@@ -126,8 +131,8 @@ class ShardServer:
             else:
                 self._wanted.pop(shard, None)
                 self._finished[shard] = self._ended.get(shard, False)
-                self._drop_lanes(shard)
-                self._assign()
+                self._source.pause([lane.partition for lane in self._lanes.values() if lane.shard == shard])
+                self._lanes = self._lanes_but(shard)
         for shard, start in list(self._wanted.items()):
             try:
                 self._begin(shard, start)
@@ -138,21 +143,25 @@ class ShardServer:
 
     def _begin(self, shard: int, start: Start) -> None:
         """Seek where a trainer continues, and tell it so."""
-        served = [p for p in self._partitions if p % self._config.num_shards == shard]
-        mine = [p for p in served if p % self._config.num_consumers == self._config.consumer_index]
         try:
-            self._check_positions(start, mine)
+            others = self._lanes_but(shard)
+            self._watch.refresh(start.topic_id or (self._watch.topic_id if others else ""))
+            mine_now = self._partitions_of(shard)
+            self._check_positions(start, mine_now)
+            # Partitions that were added since a stream began wait for the trainer's next start.
+            mine = sorted(start.positions) if start.running else mine_now
             lanes = {partition: self._lane(partition, shard, start) for partition in mine}
-            self._drop_lanes(shard)
-            self._lanes.update(lanes)
-            self._assign()
-        except (OffsetOutOfRange, ConfigError) as error:
+            self._assign({**others, **lanes})
+        except BrokerUnreachable:
+            raise
+        except UserError as error:
             self._sender.refuse(shard, str(error))
             raise
         self._ended[shard] = False
         spec = self._engine.spec
         answer = Started(
             topic=self._config.topic,
+            topic_id=self._watch.topic_id,
             lanes={partition: Lane(begin=tuple(lane.next), high=lane.high) for partition, lane in lanes.items()},
             window_size=self._config.window_size,
             spec_digest=spec.digest(),
@@ -163,6 +172,7 @@ class ShardServer:
         reached("seek")
         places = ", ".join(f"{partition} at {lane.next.offset}" for partition, lane in lanes.items())
         _log.info("shard %d starts: partition %s", shard, places or "none here")
+        self._watch.tell_unread(mine_now, self._lanes)
 
     def _check_positions(self, start: Start, mine: Sequence[int]) -> None:
         if start.topic not in ("", self._config.topic):
@@ -179,6 +189,8 @@ class ShardServer:
         moment = start_time(start.rule)
         if partition in start.positions:
             begin = RowPosition(*start.positions[partition])
+        elif start.topic:  # added since the position was saved
+            begin = RowPosition(low, 0)
         elif moment is not None:
             begin = RowPosition(self._source.offset_at_time(partition, moment), 0)
         else:
@@ -188,13 +200,26 @@ class ShardServer:
             end = begin.offset
         return PartitionLane(partition, shard, begin, high, end, self._config.window_size)
 
-    def _drop_lanes(self, shard: int) -> None:
-        self._lanes = {partition: lane for partition, lane in self._lanes.items() if lane.shard != shard}
+    def _partitions_of(self, shard: int) -> List[int]:
+        """The partitions of a shard that this consumer reads."""
+        config = self._config
+        served = [p for p in self._watch.partitions if p % config.num_shards == shard]
+        return [p for p in served if p % config.num_consumers == config.consumer_index]
 
-    def _assign(self) -> None:
-        """Read the lanes' partitions, each from its next message."""
-        self._source.assign({partition: lane.next.offset for partition, lane in self._lanes.items()})
-        for lane in self._lanes.values():
+    def _tell_added(self) -> None:
+        if self._watch.partitions != self._known:
+            self._known = self._watch.partitions
+            for shard in {lane.shard for lane in self._lanes.values()}:
+                self._watch.tell_unread(self._partitions_of(shard), self._lanes)
+
+    def _lanes_but(self, shard: int) -> Dict[int, PartitionLane]:
+        return {partition: lane for partition, lane in self._lanes.items() if lane.shard != shard}
+
+    def _assign(self, lanes: Dict[int, PartitionLane]) -> None:
+        """Read the partitions of these lanes, each from its next message. Nothing changes where that cannot be."""
+        self._source.assign({partition: lane.next.offset for partition, lane in lanes.items()})
+        self._lanes = lanes
+        for lane in lanes.values():
             lane.paused = False
 
     def _with_room(self) -> List[PartitionLane]:
@@ -250,7 +275,6 @@ class ShardServer:
                     f"positions: partition {lane.partition} continues at row {skipped} of message {offset}, which has "
                     f"{held}; was the topic created anew?"
                 )
-                self._sender.refuse(lane.shard, text)
                 raise ChannelError(text)
             chunk = chunk.part(skipped, chunk.rows)
             rejects = [reject for reject in rejects if (reject.offset, reject.row) >= (offset, skipped)]
@@ -271,6 +295,8 @@ class ShardServer:
             waited = time.monotonic() - lane.waiting_since >= LINGER_SECONDS
             if lane.cutter.rows < self._config.window_size and not waited and not lane.fetched:
                 return
+            if not self._rejects_safe():
+                return
             frame = lane.cutter.cut(lane.high)
             if frame is not None:
                 self._send_frame(lane, frame)
@@ -279,14 +305,21 @@ class ShardServer:
     def _may_send(self, lane: PartitionLane) -> bool:
         return lane.cutter.rows > 0 and self._sender.credits(lane.shard, lane.partition) > 0
 
-    def _send_frame(self, lane: PartitionLane, frame: Frame) -> None:
-        rejected = frame.positions.rejects.shape[0]
-        if rejected and self._unsafe_rejects:
-            self._rejects.flush()  # before a trainer can save a position after them
+    def _rejects_safe(self) -> bool:
+        """Whether no reject can be lost: else a trainer could save a position after it."""
+        if self._unsafe_rejects:
+            try:
+                self._rejects.flush(FLUSH_SECONDS)
+            except NotAcknowledged as error:
+                _log.debug("%s", error)
+                return False
             self._unsafe_rejects = False
+        return True
+
+    def _send_frame(self, lane: PartitionLane, frame: Frame) -> None:
         self._sender.send(frame.columns, shard_id=lane.shard, positions=frame.positions)
         self.rows_sent += frame.rows
-        self.rows_rejected += rejected
+        self.rows_rejected += frame.positions.rejects.shape[0]
 
     def _end_shards(self) -> None:
         """Tell the trainers which partitions, and then that all of them, are at their end."""
@@ -300,17 +333,3 @@ class ShardServer:
             if not ended and all(lane.ended for lane in self._lanes.values() if lane.shard == shard):
                 self._sender.end(shard)
                 self._ended[shard] = True
-
-    def _ask_high(self) -> None:
-        """Renew what is known of the end of one partition, the one not asked about for longest."""
-        now = time.monotonic()
-        if now - self._asked_high < HIGH_SECONDS or not self._lanes:
-            return
-        self._asked_high = now
-        partition = next(iter(self._lanes))
-        lane = self._lanes[partition] = self._lanes.pop(partition)
-        try:
-            lane.high = max(lane.next.offset, self._source.watermarks(partition)[1])
-        except BrokerUnreachable as error:
-            self._asked_high += BROKER_AWAY_SECONDS
-            _log.debug("%s", error)

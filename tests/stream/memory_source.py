@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Dict, Iterable, List, Mapping, Set, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
-from mindspore_rec.stream.kafka import OffsetOutOfRange
+from mindspore_rec.stream.kafka import OffsetOutOfRange, TopicState
 from mindspore_rec.stream.messages import ROW_ENCODERS, Message, encode_block
 
 
@@ -18,6 +18,7 @@ class MemorySource:
     def __init__(self, logs: Mapping[int, List[Message]], topic: str = "clicks") -> None:
         self.logs: Dict[int, List[Message]] = {partition: list(messages) for partition, messages in logs.items()}
         self.low: Dict[int, int] = dict.fromkeys(logs, 0)
+        self.topic_id = ""
         self.paused: Set[int] = set()
         self.polled = 0
         self._topic = topic
@@ -29,8 +30,8 @@ class MemorySource:
             self.logs[message.partition].append(message)
             self._changed.notify_all()
 
-    def partitions(self) -> List[int]:
-        return sorted(self.logs)
+    def describe(self, timeout: Optional[float] = None) -> TopicState:
+        return TopicState(self.topic_id, sorted(self.logs))
 
     def watermarks(self, partition: int) -> Tuple[int, int]:
         log = self.logs[partition]

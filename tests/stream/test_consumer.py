@@ -165,18 +165,28 @@ def test_rows_that_come_later_flow_without_a_full_window(port: int, dead_letters
     ("rule", "expected"),
     [("earliest", 0), ("latest", None), ("2001-09-09T01:46:40.042Z", 42), ("2100-01-01", None)],
 )
-def test_the_start_rule_is_for_partitions_without_a_position(
+def test_the_start_rule_is_for_a_first_start(
     port: int, dead_letters: Path, rule: str, expected: Optional[int]
 ) -> None:
     config = configuration(port, dead_letters, until_end=True)
+    source = MemorySource(logs(rows=70, partitions=1, block_rows=1))
+    with running(config, source):
+        batches = batches_of(config, start=rule)
+        assert sources(list(batches)) == ([] if expected is None else good(expected, 70))
+        batches.close()
+
+
+@pytest.mark.parametrize("rule", ["earliest", "latest", "2100-01-01"])
+def test_a_partition_added_since_the_position_was_saved_is_read_whole(port: int, dead_letters: Path, rule: str) -> None:
+    config = configuration(port, dead_letters, until_end=True)
     source = MemorySource(logs(rows=70, partitions=2, block_rows=1))
     with running(config, source):
-        position = StreamPosition("clicks", {1: RowPosition(60, 0)}, turn=1, rows_taken=500)
+        position = StreamPosition("clicks", {0: RowPosition(60, 0)}, turn=0, rows_taken=500)
         batches = batches_of(config, position=position, start=rule)
         found = sources(list(batches))
         batches.close()
-    assert [row for row in found if row >= 70] == good(130, 140)
-    assert [row for row in found if row < 70] == ([] if expected is None else good(expected, 70))
+    assert [row for row in found if row < 70] == good(60, 70)
+    assert [row for row in found if row >= 70] == good(70, 140)
 
 
 def test_a_slow_trainer_stops_the_fetching(port: int, dead_letters: Path) -> None:

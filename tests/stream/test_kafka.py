@@ -5,7 +5,8 @@ from typing import List, Tuple
 import pytest
 
 from mindspore_rec.config import ConfigError, KafkaConfig
-from mindspore_rec.stream.kafka import Continuity, OffsetOutOfRange, merge_settings, refuse_unknown
+from mindspore_rec.stream.continuity import Continuity
+from mindspore_rec.stream.kafka import OffsetOutOfRange, merge_settings, refuse_unknown
 from mindspore_rec.stream.messages import Message
 
 

@@ -92,7 +92,7 @@ def test_messages_come_back_as_they_were_sent(config: KafkaConfig, opened: Calla
     sink.flush(DEADLINE)
     sink.close()
     source = opened()
-    assert source.partitions() == [0, 1]
+    assert source.describe().partitions == [0, 1]
     source.assign({0: 0, 1: 0})
     assert read(source, 1) == [Message(1, 0, 1234, {"a": b"\x00\xff", "b": b""}, b"v")]
     assert source.poll(10, 0.1) == []

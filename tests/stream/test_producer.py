@@ -177,7 +177,7 @@ def run(config: ProducerConfig, **changes: Any) -> Dict[str, Any]:
 def rows_in_topic(config: ProducerConfig) -> Dict[int, List[int]]:
     """Source rows of each partition, told by the rows themselves, in the order they lie there."""
     source = open_source(config)
-    highs = {partition: source.watermarks(partition)[1] for partition in source.partitions()}
+    highs = {partition: source.watermarks(partition)[1] for partition in source.describe().partitions}
     source.assign(dict.fromkeys(highs, 0))
     found: Dict[int, List[int]] = {partition: [] for partition in highs}
     left = sum(highs.values())
@@ -313,7 +313,7 @@ def high(config: ProducerConfig) -> int:
         return 0
     source = open_source(config)
     try:
-        return sum(source.watermarks(partition)[1] for partition in source.partitions())
+        return sum(source.watermarks(partition)[1] for partition in source.describe().partitions)
     finally:
         source.close()
 
