@@ -13,6 +13,7 @@ COMMANDS = {
     "quickstart": "run the whole pipeline on this machine, once, on synthetic clicks",
     "checkpoint": "list checkpoints, or verify every byte of them",
     "table": "say what a checkpoint knows of an embedding table, or of one id",
+    "chaos": "kill every part of the pipeline many times, and show that no row is lost or doubled",
     "synthetic": "write day files of synthetic clicks, and how likely each was",
 }
 

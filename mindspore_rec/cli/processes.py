@@ -103,6 +103,10 @@ class Programs:
         """Exit status of a program, negative for a signal, None while it runs."""
         return self._processes[name].poll()
 
+    def send_signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a program, if it still runs."""
+        self._processes[name].send_signal(number)
+
     def tail(self, name: str) -> Sequence[str]:
         """The last lines a program wrote."""
         return list(self._tails[name])

@@ -1,0 +1,45 @@
+"""What differs between two checkpoints, whatever the order of the rows in their tables."""
+
+from __future__ import annotations
+
+from typing import Dict, List
+
+import numpy as np
+
+from mindspore_rec.checkpoint.format import TABLE, Arrays, Checkpoint
+
+IDS = "ids"
+
+
+def differences(first: Checkpoint, second: Checkpoint) -> List[str]:
+    """One line for each array or field that is not the same to the bit; none where the two states are equal."""
+    found = [f"meta {key}" for key in _unequal(first.meta, second.meta)]
+    found += [f"group {name} is in one of them only" for name in sorted(first.groups.keys() ^ second.groups.keys())]
+    for group in sorted(first.groups.keys() & second.groups.keys()):
+        ours, theirs = first.groups[group], second.groups[group]
+        if group.startswith(TABLE):
+            ours, theirs = _by_id(ours), _by_id(theirs)
+        found += [f"array {name} is in one {group} only" for name in sorted(ours.keys() ^ theirs.keys())]
+        found += [_line(group, name, ours, theirs) for name in sorted(ours.keys() & theirs.keys())]
+    return [line for line in found if line]
+
+
+def _unequal(first: Dict[str, object], second: Dict[str, object]) -> List[str]:
+    return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
+
+
+def _by_id(arrays: Arrays) -> Arrays:
+    """A table's arrays with its rows in the order of their ids."""
+    order = np.argsort(arrays[IDS], kind="stable")
+    per_row = {name for name, array in arrays.items() if array.ndim and array.shape[0] == order.size}
+    return {name: array[order] if name in per_row else array for name, array in arrays.items()}
+
+
+def _line(group: str, name: str, ours: Arrays, theirs: Arrays) -> str:
+    a, b = ours[name], theirs[name]
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return f"{group}/{name}: {a.dtype}{list(a.shape)} and {b.dtype}{list(b.shape)}"
+    if a.tobytes() == b.tobytes():
+        return ""
+    rows = (a != b).reshape(a.shape[0] if a.ndim else 1, -1).any(axis=1).sum()
+    return f"{group}/{name}: {rows} of {a.shape[0] if a.ndim else 1} rows differ"
