@@ -12,11 +12,11 @@ import json
 import logging
 import signal
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.cli.options import load, run_cli
-from mindspore_rec.config import TrainConfig
+from mindspore_rec.config import ModelConfig, TrainConfig
 from mindspore_rec.logs import quiet_mindspore, setup_logging
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     """Train until stopped and return the summary."""
     quiet_mindspore()
     from mindspore import nn
+    from mindspore.train import Callback
 
     from mindspore_rec import RecModel, StreamingDataset
     from mindspore_rec.metrics.progressive import ProgressiveWindow
@@ -36,9 +37,11 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     from mindspore_rec.train.guard import NonFiniteGuard
     from mindspore_rec.train.hoist import lookup_cells
     from mindspore_rec.train.losses import LogLoss
-    from mindspore_rec.train.online_checkpoint import OnlineCheckpoint
+    from mindspore_rec.train.online_checkpoint import Every, OnlineCheckpoint
     from mindspore_rec.train.progress_line import ProgressLine
-    from mindspore_rec.train.trainer_state import resume
+    from mindspore_rec.train.resume import resume
+    from mindspore_rec.train.row_audit import RowAudit
+    from mindspore_rec.train.trainer_state import TrainerState
     from mindspore_rec.train.window_monitor import WindowMonitor
 
     use_device(config.device_target)
@@ -48,7 +51,9 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     optimizer = nn.Adam(network.trainable_params(), learning_rate=config.dense_learning_rate)
     model = RecModel(network, LogLoss(), optimizer, guard=guard)
     window = ProgressiveWindow(config.metrics_window)
-    resume(config.resume, store, model, window)
+    audits = {"audit": RowAudit(store.folder / "audit")} if config.audit_rows else {}
+    state = TrainerState(model, window, config.model_dump(mode="json", include=set(ModelConfig.model_fields)), audits)
+    restored = resume(config.resume, store, state)
 
     receiver = DataReceiver(
         config.address,
@@ -70,13 +75,18 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     )
     monitor = WindowMonitor(window)
     checkpoint = OnlineCheckpoint(
-        store, model, window, every_steps=config.checkpoint_steps, every_seconds=config.checkpoint_seconds
+        store,
+        state,
+        full=Every(config.checkpoint_steps, config.checkpoint_seconds),
+        delta=Every(config.delta_steps, config.delta_seconds),
+        restored=restored,
     )
     progress = ProgressLine(window, config.report_seconds)
+    callbacks: List[Callback] = [monitor, *audits.values(), checkpoint, progress]
     try:
         model.online_train(
             dataset,
-            callbacks=[monitor, checkpoint, progress],
+            callbacks=callbacks,
             dataset_sink_mode=config.dataset_sink_mode,
             sink_size=config.sink_size,
         )

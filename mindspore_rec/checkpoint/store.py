@@ -1,7 +1,7 @@
 """The checkpoints of a training run: a folder of them, each complete or not there at all.
 
-A checkpoint is written under a temporary name, synced and renamed, so a crash leaves the one before it and at most a
-`.writing-*` folder, which the next write removes.
+A checkpoint is written under a temporary name, synced and renamed, and renamed before it is removed, so a crash leaves
+whole ones and at most a `.writing-*` or `.removing-*` folder, which the next write removes.
 """
 
 from __future__ import annotations
@@ -14,23 +14,20 @@ import socket
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Union
 
-from mindspore_rec.checkpoint.format import (
-    Checkpoint,
-    CheckpointError,
-    folder_name,
-    number_of,
-    read_checkpoint,
-    step_of,
-    sync_folder,
-    write_checkpoint,
-)
+from mindspore_rec.checkpoint.array_file import sync_folder
+from mindspore_rec.checkpoint.capture import Capture, whole
+from mindspore_rec.checkpoint.chain import read_state
+from mindspore_rec.checkpoint.errors import CheckpointError
+from mindspore_rec.checkpoint.format import Checkpoint, folder_name, manifest_of, order_of, step_of
+from mindspore_rec.checkpoint.writing import write_checkpoint
+from mindspore_rec.kill_points import reached
 
 logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
-_WRITING = ".writing-"
+_WRITING, _REMOVING = ".writing-", ".removing-"
 _MAX_HOLDER = 200
 
 
@@ -39,8 +36,8 @@ class CheckpointStore:
 
     Args:
         folder: where they are.
-        keep: the newest that stay.
-        keep_every: besides them one of so many stays for good; 0: none.
+        keep: the newest full ones that stay, with all deltas after the oldest of them.
+        keep_every: besides them one full one of so many stays for good; 0: none.
     """
 
     def __init__(self, folder: Path, keep: int = 3, keep_every: int = 0) -> None:
@@ -48,41 +45,73 @@ class CheckpointStore:
         self._keep, self._keep_every = keep, keep_every
 
     def paths(self) -> List[Path]:
-        """Return the checkpoints, oldest first."""
-        found = self.folder.glob("step-*") if self.folder.is_dir() else []
-        return sorted(path for path in found if step_of(path) is not None)
+        """Return the checkpoints, oldest first; of one step the full one last."""
+        found = self.folder.iterdir() if self.folder.is_dir() else iter(())
+        return sorted((path for path in found if step_of(path) is not None), key=order_of)
 
     def newest_path(self) -> Optional[Path]:
         """Return the newest checkpoint, None where there is none."""
         paths = self.paths()
         return paths[-1] if paths else None
 
-    def write(self, step: int, checkpoint: Checkpoint) -> Path:
+    def newest(self) -> Optional[Checkpoint]:
+        """Read the newest state that is whole; a damaged checkpoint is skipped with a line that says what is wrong."""
+        for path in reversed(self.paths()):
+            try:
+                return read_state(path)
+            except CheckpointError as error:
+                logger.error("skipping %s", error)
+        return None
+
+    def write(self, step: int, content: Union[Checkpoint, Capture]) -> Path:
         """Publish a checkpoint atomically and remove those that need not stay.
 
         Raises:
             CheckpointError: a value is not finite: nothing is published.
             OSError: the folder cannot be written.
         """
+        capture = content if isinstance(content, Capture) else whole(content)
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left_over in self.folder.glob(f"{_WRITING}*"):
-            shutil.rmtree(left_over)
-        final = self.folder / folder_name(step)
+        self._clean()
+        final = self.folder / folder_name(step, delta=capture.parent is not None)
         writing = self.folder / f"{_WRITING}{step:012d}-{os.getpid()}"
         writing.mkdir()
         try:
-            write_checkpoint(writing, step, self._next_number(), checkpoint)
+            write_checkpoint(writing, step, self._next_number(capture), capture)
+            reached("checkpoint-rename")
             if final.exists():  # out of the way first: removing it takes longer than a rename
-                final.rename(self.folder / f"{_WRITING}{final.name}")
+                final.rename(self.folder / f"{_REMOVING}{final.name}")
             writing.rename(final)
+            sync_folder(self.folder)
         finally:
-            for left_over in self.folder.glob(f"{_WRITING}*"):
-                shutil.rmtree(left_over, ignore_errors=True)
-        sync_folder(self.folder)
-        for old in self.paths()[: -self._keep]:
-            if not self._keep_every or number_of(old) % self._keep_every:
-                shutil.rmtree(old)
+            self._clean()
+        if capture.parent is None:
+            try:
+                self._remove_superseded()
+            except OSError as error:
+                logger.warning("old checkpoints in %s were not removed: %s", self.folder, error)
         return final
+
+    def _remove_superseded(self) -> None:
+        """Remove what is older than the full checkpoints to keep; newest first, so that no delta loses its base."""
+        full = [path for path in self.paths() if order_of(path)[1]]
+        oldest = order_of(full[-self._keep :][0])
+        for path in reversed([path for path in self.paths() if order_of(path) < oldest]):
+            if self._keep_every and order_of(path)[1] and _number_of(path) % self._keep_every == 0:
+                continue
+            gone = path.rename(self.folder / f"{_REMOVING}{path.name}")
+            reached("compaction")
+            shutil.rmtree(gone)
+
+    def _clean(self) -> None:
+        """Remove what was being written or removed by a process that was killed."""
+        for prefix in (_WRITING, _REMOVING):
+            for left_over in self.folder.glob(f"{prefix}*"):
+                shutil.rmtree(left_over, ignore_errors=True)
+
+    def _next_number(self, capture: Capture) -> int:
+        newest = max([_number_of(path) for path in self.paths()[-1:]], default=0)
+        return newest + (capture.parent is None)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -110,15 +139,10 @@ class CheckpointStore:
             lock.flush()
             yield
 
-    def _next_number(self) -> int:
-        newest = self.newest_path()
-        return number_of(newest) + 1 if newest is not None else 1
 
-    def newest(self) -> Optional[Checkpoint]:
-        """Read the newest checkpoint that is whole; a damaged one is skipped with a line that says what is wrong."""
-        for path in reversed(self.paths()):
-            try:
-                return read_checkpoint(path)
-            except CheckpointError as error:
-                logger.error("skipping %s", error)
-        return None
+def _number_of(path: Path) -> int:
+    """How many full checkpoints had been written by this one, 0 where that cannot be read."""
+    try:
+        return manifest_of(path).number
+    except CheckpointError:
+        return 0

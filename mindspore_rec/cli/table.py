@@ -1,7 +1,7 @@
 """``python -m mindspore_rec table``: what a checkpoint knows of an embedding table, or of one id in it.
 
-    python -m mindspore_rec table stats checkpoints
-    python -m mindspore_rec table explain checkpoints C5=68fd1e64 --table deep
+python -m mindspore_rec table stats checkpoints
+python -m mindspore_rec table explain checkpoints C5=68fd1e64 --table deep
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import Any, Dict, Optional, Sequence
 
 import yaml
 
-from mindspore_rec.checkpoint.format import TABLE, Arrays, CheckpointError, read_checkpoint
+from mindspore_rec.checkpoint.array_file import Arrays
+from mindspore_rec.checkpoint.chain import read_state
+from mindspore_rec.checkpoint.errors import CheckpointError
+from mindspore_rec.checkpoint.format import TABLE, manifest_of
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.cli.arguments import Parser
 from mindspore_rec.config import UserError
@@ -34,13 +37,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """
     given = _parser().parse_args(argv)
     path = _checkpoint(Path(given.checkpoint))
-    meta = read_checkpoint(path, only="").meta
+    meta = manifest_of(path).meta
     tables: Dict[str, Any] = meta.get("tables", {})
     chosen = [given.table] if given.table else sorted(tables)
     if not tables or not set(chosen) <= set(tables):
         raise UserError(f"checkpoint {path} has no table {given.table!r}: it has {', '.join(sorted(tables)) or 'none'}")
     for name in chosen:
-        arrays = read_checkpoint(path, only=TABLE + name).groups.get(TABLE + name)
+        arrays = read_state(path, only=TABLE + name).groups.get(TABLE + name)
         if arrays is None:
             raise CheckpointError(f"checkpoint {path}: {TABLE}{name}.safetensors is missing")
         _print({"table": name, **_report(given, arrays, tables[name], meta)})

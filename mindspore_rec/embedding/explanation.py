@@ -128,7 +128,7 @@ def known_of_state(state: Mapping[str, np.ndarray], about: Mapping[str, Any], id
     found = np.flatnonzero(state["ids"] == wanted)
     if found.size:
         kept = from_arrays(dict(state), state["ids"].size, step)[found[0]] if "last_step" in state else None
-        return Known(_values(state["rows"][found], about)[0], kept, timeline)
+        return Known(values_of_rows(state["rows"][found], about)[0], kept, timeline)
     waiting: Dict[int, Dict[str, np.ndarray]] = {}
     for key, array in state.items():
         if key.startswith("waiting."):
@@ -163,7 +163,7 @@ def _seen(waiting: Dict[str, np.ndarray], wanted: np.int64, step: int) -> np.nda
     return record
 
 
-def _values(content: np.ndarray, about: Mapping[str, Any]) -> np.ndarray:
+def values_of_rows(content: np.ndarray, about: Mapping[str, Any]) -> np.ndarray:
     """float32[n, dim + slots] of rows as they are stored."""
     kind, dim = ROW_TYPES[about["row_type"]], int(about["dim"])
     if kind == FLOAT32:

@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Tuple, Union
 import numpy as np
 
 from mindspore_rec.embedding.admission import Admission, Always, ByField, NewIds, distinct_rules
+from mindspore_rec.embedding.changes import RowChanges
 from mindspore_rec.embedding.eviction import ShowClickDecay
 from mindspore_rec.embedding.statistics import STATISTICS
 from mindspore_rec.embedding.timeline import Timeline
@@ -108,6 +109,20 @@ class Gate:
     def state(self) -> Dict[str, np.ndarray]:
         """Return what a checkpoint keeps."""
         return {f"{n}.{key}": a for n, waiting in enumerate(self._waiting) for key, a in waiting.state().items()}
+
+    @property
+    def changes(self) -> Dict[str, RowChanges]:
+        """What follows waiting ids, by the prefix of their names in `state`."""
+        return {f"{n}.": waiting.changes for n, waiting in enumerate(self._waiting) if waiting.changes is not None}
+
+    def state_without_ids(self) -> Dict[str, np.ndarray]:
+        """Return the part of `state` that `changes` do not follow."""
+        return {
+            f"{n}.{key}": array
+            for n, waiting in enumerate(self._waiting)
+            if waiting.changes is None
+            for key, array in waiting.state().items()
+        }
 
     def load_state(self, state: Dict[str, np.ndarray], step: int) -> None:
         """Take over what `state` returned at `step`.

@@ -9,6 +9,7 @@ import numpy as np
 
 from mindspore_rec.embedding.admission import Admission, ByField
 from mindspore_rec.embedding.bounds import Bounds
+from mindspore_rec.embedding.changes import RowChanges
 from mindspore_rec.embedding.dedupe import DistinctIds
 from mindspore_rec.embedding.eviction import (
     Eviction,
@@ -28,6 +29,7 @@ from mindspore_rec.embedding.timeline import Timeline
 logger = logging.getLogger(__name__)
 
 COUNTERS = ("admitted", "refused", "evicted")
+WAITING = "waiting."  # begins the names of what is kept of ids without a row
 
 
 class Residents:
@@ -71,6 +73,7 @@ class Residents:
         self._when_full = full[0] if full else None
         keeps = statistics or bool(eviction) or not self.gate.is_open
         self.statistics = IdStatistics(store.max_rows) if keeps else None
+        store.keep_statistics(self.statistics.records if self.statistics else None)
         self._row_bytes = row_bytes + (STATISTICS.itemsize if keeps else 0)
         self.timeline = Timeline()
         self.counters = dict.fromkeys(COUNTERS, 0)
@@ -136,6 +139,7 @@ class Residents:
         """Do what is due at the end of a day; how many rows were evicted."""
         before = self.counters["evicted"]
         for rule in self._daily:
+            self._store.changes.change_all()
             self._evict_rows(rule.shrink(self._view(step)))
             self.gate.shrink(rule, self.timeline, step)
         return self.counters["evicted"] - before
@@ -144,6 +148,7 @@ class Residents:
         """Remove ids, int64[n], each once; how many had a row."""
         rows = self._store.index.remove(np.ascontiguousarray(ids, dtype=np.int64))
         if rows.size:
+            self._store.changes.remove(rows)
             if self._tombstones is not None:
                 self._tombstones.append(self._store.ids[rows])
             if self.statistics is not None:
@@ -166,12 +171,26 @@ class Residents:
 
     def state(self) -> Dict[str, np.ndarray]:
         """Return statistics, times, counters and waiting ids, the rows in the order of `RowStore.rows_in_use`."""
+        state = self._times()
+        if self.statistics is not None:
+            state.update(arrays_of(self.statistics.records[self._store.rows_in_use()]))
+        state.update({f"{WAITING}{key}": array for key, array in self.gate.state().items()})
+        return state
+
+    @property
+    def changes(self) -> Dict[str, RowChanges]:
+        """What follows the rows, and waiting ids, by the prefix of their names in `state`."""
+        return {"": self._store.changes, **{WAITING + key: found for key, found in self.gate.changes.items()}}
+
+    def state_without_rows(self) -> Dict[str, np.ndarray]:
+        """Return copies of what `state` has besides what `changes` follow."""
+        fixed = self.gate.state_without_ids()
+        return {**self._times(), **{WAITING + key: array.copy() for key, array in fixed.items()}}
+
+    def _times(self) -> Dict[str, np.ndarray]:
         state = {"counters": np.array([self.counters[name] for name in COUNTERS], np.int64)}
         if self.statistics is not None:
-            chosen = self._store.rows_in_use()
-            state.update(arrays_of(self.statistics.records[chosen]))
             state["timeline"] = self.timeline.state()
-        state.update({f"waiting.{key}": array for key, array in self.gate.state().items()})
         return state
 
     def load_state(self, state: Dict[str, np.ndarray], step: int) -> None:
@@ -188,8 +207,7 @@ class Residents:
                 self.timeline.load_state(state["timeline"])
             if rows and "last_step" not in state:
                 logger.warning("table %r: %d rows without statistics: shows and ages begin now", self.name, rows)
-        prefix = "waiting."
-        waiting = {key[len(prefix) :]: array for key, array in state.items() if key.startswith(prefix)}
+        waiting = {key[len(WAITING) :]: array for key, array in state.items() if key.startswith(WAITING)}
         self.gate.load_state(waiting, step)
         counters = state.get("counters", np.array([rows, 0, 0]))
         if counters.shape != (len(COUNTERS),):
@@ -231,6 +249,7 @@ class Residents:
         """Those of the new ids there is room for: all of them where rows can be evicted, else the smallest ids."""
         size, most = self._store.index.size, min(self._most_rows(), self._store.max_rows)
         if size + new.size > most and self._when_full is not None and self.statistics is not None:
+            self._store.changes.change(rows[rows >= 0])
             self.statistics.observe(rows, np.zeros(rows.size, np.int32), None, step + 1)  # the batch needs these
             wanted = max(size + new.size - most, int(self._when_full.share * most))
             self._evict_rows(self._when_full.least(self._view(step), wanted))

@@ -10,12 +10,14 @@ from typing import Optional, Protocol, Tuple, Union
 import numpy as np
 from numba import njit
 
+from mindspore_rec.embedding.changes import RowChanges
 from mindspore_rec.embedding.halves import FLOAT32, ROW_TYPES, decode, pack, unpack
 from mindspore_rec.embedding.index import ENTRY_BYTES, IdIndex
 from mindspore_rec.embedding.initial import Initial, fill_initial
 from mindspore_rec.embedding.memory import PagesAhead, Scratch, reserve
 from mindspore_rec.embedding.optimizers import ApplyRange, Slot, first_values
 from mindspore_rec.embedding.ranges import over_ranges
+from mindspore_rec.embedding.row_arrays import RowArrays
 from mindspore_rec.features.words import prefetch
 
 _CHUNK = 1024  # rows unpacked at a time
@@ -45,6 +47,11 @@ class RowStore:
         seed: of the first values, and of the rounding of weights of 16 bits.
         row_type: "float32", "bfloat16" or "float16", of the weights.
         threads: for the kernels.
+
+    Attributes:
+        ids: int64[max_rows], by row.
+        index: from ids to rows.
+        changes: is told by whoever changes rows, this class for those that `add` gives out.
     """
 
     def __init__(
@@ -61,11 +68,18 @@ class RowStore:
         self._halves = self._store.view(np.uint16)
         self.ids = reserve(max_rows, 0, np.int64)
         self.index = IdIndex(self.ids)
+        self.keep_statistics(None)
+
+    def keep_statistics(self, records: Optional[np.ndarray]) -> None:
+        """Have STATISTICS[max_rows], or none, followed together with the rows."""
+        arrays = RowArrays.of(self.ids, self._store if self._kind == FLOAT32 else self._halves, records)
+        self.changes = RowChanges(arrays, lambda: self.index, self._threads)
 
     @property
     def nbytes(self) -> int:
         """Bytes in use, free rows among them."""
-        return self.index.end * (4 * self._width + 8) + self.index.nbytes
+        rows = self.index.end
+        return rows * (4 * self._width + 8) + self.index.nbytes + self.changes.nbytes(rows)
 
     def find(self, ids: np.ndarray) -> np.ndarray:
         """Return int32[n], the rows of ids, int64[n]; -1 for those without one."""
@@ -83,6 +97,7 @@ class RowStore:
             return rows, np.empty(0, np.int32)
         added, _ = self.index.find_or_add(ids[new] if new.size < ids.size else ids)
         rows[new] = added
+        self.changes.add(added)
         self._pages.grown_to(self.index.end)
         kind, scale, mean = self._law
         if self._kind == FLOAT32:
@@ -169,6 +184,7 @@ class RowStore:
             )
         if ids.size > self.max_rows:
             raise ValueError(f"table state has {ids.size} rows, max_rows={self.max_rows}")
+        self.changes.stop()
         self.index = IdIndex(self.ids)
         found, _ = self.index.find_or_add(np.ascontiguousarray(ids, dtype=np.int64))
         if self.index.size != ids.size or (found.size and int(found[-1]) != ids.size - 1):

@@ -20,6 +20,7 @@ from mindspore_rec.embedding.memory import Scratch
 from mindspore_rec.embedding.ranges import host_threads
 from mindspore_rec.embedding.residents import Residents
 from mindspore_rec.embedding.row_store import RowStore, SparseOptimizer, bytes_of_row
+from mindspore_rec.embedding.snapshot import TableSnapshot
 
 MAX_ROWS = 2**31 - 1
 # Beyond this the square of a gradient overflows float32 and would put infinity into an optimizer slot.
@@ -216,8 +217,10 @@ class HashTable:
         if rows.size and rows.min() < 0:
             with_row = np.flatnonzero(rows >= 0)
             factors = None if rates is None else rates[with_row]
+            self._store.changes.change(rows[with_row])
             self._store.update(rows[with_row], sums[with_row], self.step, factors)
         else:
+            self._store.changes.change(rows)
             self._store.update(rows, sums, self.step, rates)
         now = self._clock() if seconds is None else seconds
         self._residents.observe(batch.distinct, rows, batch.rules, clicks, self.step, now)
@@ -277,8 +280,30 @@ class HashTable:
             **self._residents.state(),
         }
 
+    def follow_changes(self) -> Dict[str, int]:
+        """Note from now on which rows change, so that `capture` can be called; costs a hash a row and checkpoint.
+
+        Returns:
+            digests of the rows as they are (see `row_digest`), of waiting ids too, by the prefix of their names.
+        """
+        return {prefix: changes.begin() for prefix, changes in self._residents.changes.items()}
+
+    @property
+    def changes_known(self) -> bool:
+        """Whether `capture` can tell what changed since the last time: not after all rows changed, or it failed."""
+        return all(changes.digest_known for changes in self._residents.changes.values())
+
+    def capture(self, whole: bool) -> TableSnapshot:
+        """Return the state as it is now, or what of it changed since the last call, to be read while training goes on.
+
+        One at a time: it has to be read to its end, or closed, before the next. `follow_changes` comes first.
+        """
+        arrays = {"step": np.array([self.step], dtype=np.int64), **self._residents.state_without_rows()}
+        rows = {prefix: changes.capture(whole) for prefix, changes in self._residents.changes.items()}
+        return TableSnapshot(arrays, rows)
+
     def load_state(self, state: Dict[str, np.ndarray]) -> None:
-        """Replace the content by what `state()` returned.
+        """Replace the content by what `state()` returned; changes are followed no longer.
 
         Raises:
             ValueError: shapes do not fit this table, or an id occurs twice.

@@ -7,9 +7,11 @@ from typing import Dict, Optional
 
 import numpy as np
 
+from mindspore_rec.embedding.changes import RowChanges
 from mindspore_rec.embedding.eviction import ShowClickDecay, TableView
 from mindspore_rec.embedding.index import ENTRY_BYTES, IdIndex
 from mindspore_rec.embedding.memory import reserve
+from mindspore_rec.embedding.row_arrays import RowArrays
 from mindspore_rec.embedding.sketch import CountingSketch
 from mindspore_rec.embedding.statistics import FREE, STATISTICS, IdStatistics, arrays_of, from_arrays
 from mindspore_rec.embedding.timeline import Timeline
@@ -22,9 +24,11 @@ class Waiting:
 
     Attributes:
         grows: takes more bytes the more ids wait.
+        changes: follows the ids, where they are known one by one.
     """
 
     grows = False
+    changes: Optional[RowChanges] = None
 
     @property
     def nbytes(self) -> int:
@@ -86,11 +90,14 @@ class Candidates(Waiting):
         self._ids = reserve(most, 0, np.int64)
         self._index = IdIndex(self._ids)
         self._statistics = IdStatistics(most)
+        self.changes: RowChanges = RowChanges(
+            RowArrays.of(self._ids, None, self._statistics.records), lambda: self._index
+        )
 
     @property
     def nbytes(self) -> int:
         """See `Waiting`."""
-        return int(self._index.end * _BYTES)
+        return int(self._index.end * _BYTES) + self.changes.nbytes(self._index.end)
 
     def __len__(self) -> int:
         return self._index.size
@@ -107,12 +114,16 @@ class Candidates(Waiting):
             ids, shows = ids[fitting], shows[fitting]
             clicks = None if clicks is None else clicks[fitting]
         rows, added = self._index.find_or_add(ids)
+        self.changes.add(added)
+        self.changes.change(rows)
         self._statistics.begin(added, np.zeros(added.size, STATISTICS), step)
         self._statistics.observe(rows, shows, clicks, step)
 
     def admit(self, ids: np.ndarray) -> None:
         """See `Waiting`."""
-        self._statistics.free(self._index.remove(ids))
+        rows = self._index.remove(ids)
+        self.changes.remove(rows)
+        self._statistics.free(rows)
 
     def forget(self, step: int) -> int:
         """See `Waiting`."""
@@ -123,6 +134,7 @@ class Candidates(Waiting):
 
     def shrink(self, rule: ShowClickDecay, timeline: Timeline, step: int) -> None:
         """See `Waiting`."""
+        self.changes.change_all()
         end = self._index.end
         no_norms = partial(np.zeros, dtype=np.float32)
         rows = rule.shrink(TableView(self._statistics.records[:end], self._ids[:end], no_norms, timeline, step))
@@ -138,6 +150,7 @@ class Candidates(Waiting):
         ids = np.ascontiguousarray(state.get("ids", np.empty(0, np.int64)), np.int64)
         if ids.size > self._most:
             raise ValueError(f"table state has {ids.size} waiting ids, room is for {self._most}")
+        self.changes.stop()
         self._index = IdIndex(self._ids)
         self._index.find_or_add(ids)
         if self._index.size != ids.size:
@@ -149,6 +162,7 @@ class Candidates(Waiting):
         rows = self._index.find(ids)
         new = np.flatnonzero(rows < 0)
         if len(self) + new.size > most:
+            self.changes.change(rows[rows >= 0])
             self._statistics.observe(rows, np.zeros(rows.size, np.int32), None, step)  # these stay
             last = self._statistics.records["last_step"][: self._index.end]
             steps = np.sort(last[last < step])

@@ -14,7 +14,7 @@ import mindspore as ms
 from mindspore import nn
 from mindspore.train import Callback, ModelCheckpoint, RunContext
 
-from mindspore_rec.checkpoint.format import read_arrays, write_arrays
+from mindspore_rec.checkpoint.array_file import read_arrays, write_arrays
 from mindspore_rec.config import UserError
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.train.hoist import lookup_cells

@@ -1,78 +1,150 @@
-"""Callback: a checkpoint every N steps or T seconds, and one at the end."""
+"""Callback: full checkpoints and deltas while training goes on, and one at the end."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Dict, Optional
 
 from mindspore.train import Callback, RunContext
 
+from mindspore_rec.checkpoint.background import BackgroundWriter, Written
+from mindspore_rec.checkpoint.errors import CheckpointError
+from mindspore_rec.checkpoint.manifest import Manifest, Parent
 from mindspore_rec.checkpoint.store import CheckpointStore
-from mindspore_rec.metrics.progressive import ProgressiveWindow
-from mindspore_rec.train.rec_model import RecModel
-from mindspore_rec.train.trainer_state import capture
+from mindspore_rec.train.trainer_state import TrainerState
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Every:
+    """When a checkpoint is due: after so many steps, or so many seconds; 0: not by these.
+
+    One that is due by steps waits for the one before to be written, so that runs have the same checkpoints; one that is
+    due by time comes after it.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+
+    def by_steps(self, steps: int) -> bool:
+        """Whether it is due so many steps after the last one.
+
+        >>> Every(steps=3).by_steps(3), Every(seconds=3).by_steps(3)
+        (True, False)
+        """
+        return 0 < self.steps <= steps
+
+    def by_time(self, seconds: float) -> bool:
+        """Whether it is due so many seconds after the last one."""
+        return 0 < self.seconds <= seconds
+
+
 class OnlineCheckpoint(Callback):
-    """Writes the whole state of a trainer to a `CheckpointStore`.
+    """Writes the whole state of a trainer to a `CheckpointStore`, from a thread of its own.
 
     Args:
         store: where to.
-        model: the trainer.
-        window: progressive metrics to keep beside it.
-        every_steps: a checkpoint every so many steps; 0: not by steps.
-        every_seconds: a checkpoint every so many seconds; 0: not by time.
+        state: the trainer's.
+        full: when a full checkpoint is due.
+        delta: when one of what changed is due; the first is a full one.
+        restored: of the checkpoint that was restored into the state, None where there was none.
         clock: seconds, monotonic.
+
+    Attributes:
+        last_path: newest checkpoint written; None before.
+        last_stall: seconds that training waited for the last one to begin.
     """
 
     def __init__(
         self,
         store: CheckpointStore,
-        model: RecModel,
-        window: Optional[ProgressiveWindow] = None,
+        state: TrainerState,
+        full: Every = Every(),
+        delta: Every = Every(),
         *,
-        every_steps: int = 0,
-        every_seconds: float = 0.0,
+        restored: Optional[Manifest] = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self.last_path: Optional[Path] = None
-        self._store = store
-        self._model = model
-        self._window = window
-        self._every_steps = every_steps
-        self._every_seconds = every_seconds
-        self._clock = clock
-        self._written_at = clock()
-        self._written_step = model.progress.step
+        self.last_stall = 0.0
+        self._store, self._state, self._full, self._delta, self._clock = store, state, full, delta, clock
+        self._restored = restored
+        self._writer = BackgroundWriter(store)
+        self._parent: Optional[Parent] = None
+        self._deltas = restored.deltas if restored else 0
+        now, step = clock(), state.model.progress.step
+        self._full_step, self._full_time = self._begun_step, self._begun_time = step, now
+        self._written_step = -1
+
+    def on_train_begin(self, run_context: RunContext) -> None:
+        """Begin to note what changes."""
+        self._parent = self._state.follow_changes(self._restored)
+        if self._restored is not None:
+            self._written_step = self._restored.step
+
+    def on_train_step_begin(self, run_context: RunContext) -> None:
+        """Refuse rows whose ids were made otherwise than those of the restored checkpoint."""
+        if self._restored is None:
+            return
+        saved, found = self._restored.meta.get("spec"), _spec(run_context)
+        if saved and found and saved != found:
+            changed = [key for key in sorted({*saved, *found}) if saved.get(key) != found.get(key)]
+            raise CheckpointError(
+                f"features: the consumer makes ids by another feature spec than the checkpoint of step "
+                f"{self._restored.step} was trained with; different: {', '.join(changed)}"
+            )
+        self._restored = None
 
     def on_train_step_end(self, run_context: RunContext) -> None:
-        """Write a checkpoint where one is due."""
-        steps = self._model.progress.step - self._written_step
-        seconds = self._clock() - self._written_at
-        by_steps = 0 < self._every_steps <= steps
-        by_time = 0 < self._every_seconds <= seconds
-        if by_steps or by_time:
-            self._write(run_context.original_args().train_dataset)
+        """Begin to write a checkpoint where one is due."""
+        now, step = self._clock(), self._state.model.progress.step
+        full = self._full.by_steps(step - self._full_step)
+        by_steps = full or self._delta.by_steps(step - self._begun_step)
+        self._note(self._writer.take(wait=by_steps))
+        full |= self._full.by_time(now - self._full_time)
+        due = by_steps or full or self._delta.by_time(now - self._begun_time)
+        if due and not self._writer.busy:
+            self._begin(run_context, full)
 
     def on_train_end(self, run_context: RunContext) -> None:
-        """Write what was trained since the last one."""
-        if self._model.progress.rows_seen and (self._model.progress.step != self._written_step or not self.last_path):
-            self._write(run_context.original_args().train_dataset)
+        """Write what was trained since the last one, and wait until it is written."""
+        self._note(self._writer.take(wait=True))
+        progress = self._state.model.progress
+        if progress.rows_seen and progress.step != self._written_step:
+            self._begin(run_context, full=self._delta == Every())
+            self._note(self._writer.take(wait=True))
 
-    def _write(self, dataset: Any) -> None:
-        begin = self._clock()
-        spec = getattr(dataset, "spec_json", None) or {}
-        try:
-            path = self._store.write(self._model.progress.step, capture(self._model, self._window, spec))
-        except OSError as error:
-            logger.error("no checkpoint was written to %s: %s; training goes on", self._store.folder, error)
-        else:
-            self.last_path = path
-            self._written_step = self._model.progress.step
-            logger.info("checkpoint %s (%.2f s)", path, self._clock() - begin)
-        self._written_at = self._clock()
+    def _begin(self, run_context: RunContext, full: bool) -> None:
+        begin, step = self._clock(), self._state.model.progress.step
+        delta = not full and self._parent is not None and self._state.changes_known
+        self._deltas = self._deltas + 1 if delta else 0
+        capture = self._state.capture(_spec(run_context), self._parent if delta else None, self._deltas)
+        self._writer.begin(step, capture)
+        self._begun_step, self._begun_time = step, self._clock()
+        if not delta:
+            self._full_step, self._full_time = self._begun_step, self._begun_time
+        self.last_stall = self._begun_time - begin
+
+    def _note(self, written: Optional[Written]) -> None:
+        if written is None:
+            return
+        if written.manifest is None:
+            self._parent = None  # what that one held is in no checkpoint: the next has to be full
+            logger.error("no checkpoint was written to %s: %s; training goes on", self._store.folder, written.error)
+            return
+        self._parent = Parent(step=written.step, digest=written.manifest.digest)
+        self._written_step, self.last_path = written.step, written.path
+        stall = 1000 * self.last_stall
+        logger.info("checkpoint %s (%.2f s, training waited %.0f ms)", written.path, written.seconds, stall)
+
+
+def _spec(run_context: RunContext) -> Dict[str, Any]:
+    text = getattr(run_context.original_args().train_dataset, "spec_json", None)
+    spec: Dict[str, Any] = json.loads(text) if text else {}
+    return spec

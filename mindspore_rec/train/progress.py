@@ -18,6 +18,7 @@ class TrainingProgress:
         rows_trained: rows that were part of an update.
         rows_rejected: rows the feature engineering refused, up to the position.
         rows_skipped: rows of batches that were not finite.
+        event_time: of the newest row seen, in milliseconds since 1970; -1 where no time is known.
         position: where the stream continues; None before the first batch and for data sets without positions.
     """
 
@@ -25,6 +26,7 @@ class TrainingProgress:
     rows_trained: int = 0
     rows_rejected: int = 0
     rows_skipped: int = 0
+    event_time: int = -1
     position: Optional[StreamPosition] = None
 
     @property
@@ -51,6 +53,7 @@ class TrainingProgress:
         if info is not None:
             self.rows_rejected += info.rejected
             self.position = info.position
+            self.event_time = max(self.event_time, getattr(info, "event_time_max", -1))
 
     def to_json(self) -> Dict[str, Any]:
         """Return the counters as a JSON-able mapping."""
@@ -67,4 +70,5 @@ class TrainingProgress:
             if type(fields.get(name)) is not int:
                 raise ValueError(f"progress lacks {name}")
             setattr(self, name, fields[name])
+        self.event_time = int(fields.get("event_time", -1))
         self.position = StreamPosition.from_json(fields["position"]) if fields.get("position") else None

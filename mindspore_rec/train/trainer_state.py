@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from typing import Any, Dict, Optional
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Protocol
 
 import numpy as np
-from mindspore import Tensor
+from mindspore import Parameter, Tensor
 
-from mindspore_rec.checkpoint.format import TABLE, Arrays, Checkpoint, CheckpointError, read_checkpoint
-from mindspore_rec.checkpoint.store import CheckpointStore
+from mindspore_rec.checkpoint.array_file import Arrays
+from mindspore_rec.checkpoint.capture import Capture
+from mindspore_rec.checkpoint.errors import CheckpointError
+from mindspore_rec.checkpoint.format import TABLE, Checkpoint
+from mindspore_rec.checkpoint.manifest import Manifest, Parent
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.metrics.progressive import ProgressiveWindow
 from mindspore_rec.train.framework_checkpoint import refresh_stamps
@@ -19,57 +22,158 @@ from mindspore_rec.train.rec_model import RecModel
 
 logger = logging.getLogger(__name__)
 
+SHAPES = ("num_fields", "emb_dim", "layers", "row_type", "deep_optimizer")
+"""Configuration keys that decide what arrays there are; a checkpoint of others does not fit."""
 
 
-def capture(model: RecModel, window: Optional[ProgressiveWindow], spec: Dict[str, Any]) -> Checkpoint:
-    """Collect the state of a trainer; tables are views of the live ones, so write it before the next step.
+class Kept(Protocol):
+    """Something with arrays that belong in the checkpoint."""
+
+    def state(self) -> Dict[str, np.ndarray]:
+        """Return the arrays."""
+
+    def load_state(self, state: Dict[str, np.ndarray]) -> None:
+        """Take over what `state` returned."""
+
+
+@dataclass
+class TrainerState:
+    """The parts of a trainer's state.
 
     Args:
-        model: its dense parameters, optimizer state, tables and progress are taken.
+        model: dense parameters, optimizer state, tables and progress.
         window: the progressive metrics, None where there are none.
-        spec: the feature spec the ids were made with; empty where unknown.
+        config: of the model, as it goes into the checkpoint; empty where there is none.
+        kept: further parts, by the name of their group.
     """
-    dense = {p.name: p.asnumpy() for p in model.train_network.get_parameters() if not _is_stamp(p.name)}
-    groups: Dict[str, Arrays] = {"dense": dense}
-    for lookup in lookup_cells(model.train_network.network):
-        groups[TABLE + lookup.table_name] = lookup.table.state()
-    tables = {lookup.table_name: lookup.table.about() for lookup in lookup_cells(model.train_network.network)}
-    meta: Dict[str, Any] = {"progress": model.progress.to_json(), "spec": spec, "tables": tables}
-    if window is not None:
-        state = window.state()
-        groups["window"] = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
-        meta["window"] = {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
-    return Checkpoint(groups, meta)
 
+    model: RecModel
+    window: Optional[ProgressiveWindow] = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, Kept] = field(default_factory=dict)
 
-def restore(checkpoint: Checkpoint, model: RecModel, window: Optional[ProgressiveWindow]) -> None:
-    """Put what `capture` collected into a model of the same shape.
+    def __post_init__(self) -> None:
+        self._copies: Arrays = {}
 
-    Raises:
-        CheckpointError: a parameter or table is missing or has another shape; the message names it.
-    """
-    dense = checkpoint.groups.get("dense", {})
-    for parameter in model.train_network.get_parameters():
-        if _is_stamp(parameter.name):
-            continue
-        saved = dense.get(parameter.name)
-        if saved is None or saved.shape != tuple(parameter.shape):
-            found = "nothing" if saved is None else f"shape {saved.shape}"
-            raise CheckpointError(
-                f"checkpoint {checkpoint.path} does not fit: parameter {parameter.name} needs shape "
-                f"{tuple(parameter.shape)}, it has {found}"
-            )
-        parameter.set_data(Tensor(saved, dtype=parameter.dtype))
-    lookups = lookup_cells(model.train_network.network)
-    for lookup in lookups:
-        _restore_table(checkpoint, lookup)
-    refresh_stamps(lookups)
-    try:
-        model.progress.load_json(checkpoint.meta["progress"])
-        if window is not None and "window" in checkpoint.meta:
-            window.load_state({**checkpoint.meta["window"], **checkpoint.groups["window"]})
-    except (KeyError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {checkpoint.path} does not fit: {error}") from None
+    @property
+    def lookups(self) -> List[HashEmbeddingLookup]:
+        """The lookups of the network."""
+        return lookup_cells(self.model.train_network.network)
+
+    def checkpoint(self, spec: Mapping[str, Any]) -> Checkpoint:
+        """Collect the state; arrays are views of the live ones, so write it before the next step.
+
+        Args:
+            spec: the feature spec the ids were made with; empty where unknown.
+        """
+        groups: Dict[str, Arrays] = {"dense": {p.name: p.asnumpy() for p in self._parameters}, **self._small_groups()}
+        groups.update({TABLE + lookup.table_name: lookup.table.state() for lookup in self.lookups})
+        return Checkpoint(groups, self._meta(spec))
+
+    def follow_changes(self, restored: Optional[Manifest]) -> Optional[Parent]:
+        """Have tables note their changes, so that `capture` can be called.
+
+        Args:
+            restored: of the checkpoint that was just restored, None where there was none.
+
+        Returns:
+            what the next delta adds to; None where the next checkpoint has to be a full one.
+        """
+        same = restored is not None and bool(restored.digest)
+        for lookup in self.lookups:
+            digests = lookup.table.follow_changes()
+            saved = restored.groups.get(TABLE + lookup.table_name) if restored is not None else None
+            known = {prefix: int(rows.digest, 16) for prefix, rows in saved.rows.items()} if saved is not None else {}
+            same &= known == digests
+        if restored is None or not same:
+            return None
+        return Parent(step=restored.step, digest=restored.digest)
+
+    @property
+    def changes_known(self) -> bool:
+        """Whether every table can tell what changed since the last capture."""
+        return all(lookup.table.changes_known for lookup in self.lookups)
+
+    def capture(self, spec: Mapping[str, Any], parent: Optional[Parent], deltas: int = 0) -> Capture:
+        """Collect the state as it is now, to be written while training goes on; one at a time.
+
+        Args:
+            spec: as above.
+            parent: collect what changed since it was captured; None: all.
+            deltas: how many deltas after a full checkpoint this is.
+        """
+        for parameter in self._parameters:
+            live = parameter.asnumpy()
+            copy = self._copies.setdefault(parameter.name, np.empty_like(live))
+            np.copyto(copy, live)
+        groups: Dict[str, Arrays] = {"dense": self._copies, **self._small_groups()}
+        rows = {}
+        for lookup in self.lookups:
+            taken = lookup.table.capture(whole=parent is None)
+            groups[TABLE + lookup.table_name] = taken.arrays
+            rows[TABLE + lookup.table_name] = dict(taken.rows)
+        return Capture(groups, rows, self._meta(spec), parent, deltas)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Put what was collected into a model of the same shape.
+
+        Raises:
+            CheckpointError: a parameter or table is missing or has another shape; the message names it.
+        """
+        self._check_config(checkpoint)
+        dense = checkpoint.groups.get("dense", {})
+        for parameter in self._parameters:
+            saved = dense.get(parameter.name)
+            if saved is None or saved.shape != tuple(parameter.shape):
+                found = "nothing" if saved is None else f"shape {saved.shape}"
+                raise CheckpointError(
+                    f"checkpoint {checkpoint.path} does not fit: parameter {parameter.name} needs shape "
+                    f"{tuple(parameter.shape)}, it has {found}"
+                )
+            parameter.set_data(Tensor(saved, dtype=parameter.dtype))
+        for lookup in self.lookups:
+            _restore_table(checkpoint, lookup)
+        refresh_stamps(self.lookups)
+        try:
+            self.model.progress.load_json(checkpoint.meta["progress"])
+            if self.window is not None and "window" in checkpoint.meta:
+                self.window.load_state({**checkpoint.meta["window"], **checkpoint.groups["window"]})
+            for name, part in self.kept.items():
+                if name in checkpoint.groups:
+                    part.load_state(checkpoint.groups[name])
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"checkpoint {checkpoint.path} does not fit: {error}") from None
+
+    @property
+    def _parameters(self) -> List[Parameter]:
+        return [p for p in self.model.train_network.get_parameters() if not p.name.endswith("table_stamp")]
+
+    def _small_groups(self) -> Dict[str, Arrays]:
+        groups = {name: part.state() for name, part in self.kept.items()}
+        if self.window is not None:
+            groups["window"] = {k: value for k, value in self.window.state().items() if isinstance(value, np.ndarray)}
+        return groups
+
+    def _meta(self, spec: Mapping[str, Any]) -> Dict[str, Any]:
+        tables = {lookup.table_name: lookup.table.about() for lookup in self.lookups}
+        meta = {"progress": self.model.progress.to_json(), "spec": spec, "tables": tables, "config": dict(self.config)}
+        if self.window is not None:
+            state = self.window.state()
+            meta["window"] = {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
+        return meta
+
+    def _check_config(self, checkpoint: Checkpoint) -> None:
+        saved = checkpoint.meta.get("config") or {}
+        both = [key for key in self.config if key in saved and saved[key] != self.config[key]]
+        for key in both:
+            if key in SHAPES:
+                raise CheckpointError(
+                    f"{key} = {self.config[key]}: expected {saved[key]}, as in checkpoint {checkpoint.path} "
+                    f"(or --resume none, with another checkpoint_path)"
+                )
+        if both:
+            changed = ", ".join(f"{key} is {self.config[key]}, was {saved[key]}" for key in both)
+            logger.warning("going on from %s with another configuration: %s", checkpoint.path, changed)
 
 
 def _restore_table(checkpoint: Checkpoint, lookup: HashEmbeddingLookup) -> None:
@@ -77,23 +181,3 @@ def _restore_table(checkpoint: Checkpoint, lookup: HashEmbeddingLookup) -> None:
         lookup.table.load_state(checkpoint.groups[TABLE + lookup.table_name])
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"checkpoint {checkpoint.path}: table {lookup.table_name!r}: {error}") from None
-
-
-def _is_stamp(name: str) -> bool:
-    return name.endswith("table_stamp")
-
-
-def resume(rule: str, store: CheckpointStore, model: RecModel, window: Optional[ProgressiveWindow]) -> None:
-    """Continue where a run ended: `rule` is "auto" (newest whole checkpoint, if any), "none", or a checkpoint folder.
-
-    Raises:
-        CheckpointError: the named checkpoint cannot be used, or the newest one does not fit the model.
-    """
-    if rule == "none":
-        return
-    checkpoint = store.newest() if rule == "auto" else read_checkpoint(Path(rule))
-    if checkpoint is None:
-        logger.info("no checkpoint in %s: starting new", store.folder)
-        return
-    restore(checkpoint, model, window)
-    logger.info("continuing from %s: step %d", checkpoint.path, model.progress.step)

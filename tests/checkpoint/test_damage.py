@@ -9,14 +9,13 @@ import subprocess
 import numpy as np
 import pytest
 
-from mindspore_rec.checkpoint.format import (
-    MANIFEST,
-    SUMS,
-    Checkpoint,
-    CheckpointError,
-    read_checkpoint,
-    verify_checkpoint,
-)
+from mindspore_rec.checkpoint.array_file import ArrayFile, read_arrays
+from mindspore_rec.checkpoint.capture import Capture
+from mindspore_rec.checkpoint.chain import read_state
+from mindspore_rec.checkpoint.errors import CheckpointError
+from mindspore_rec.checkpoint.format import MANIFEST, SUMS, manifest_of, read_checkpoint
+from mindspore_rec.checkpoint.history import verified
+from mindspore_rec.checkpoint.manifest import Parent
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.embedding.admission import MinCount
 from mindspore_rec.embedding.optimizers import Adagrad
@@ -25,23 +24,40 @@ from mindspore_rec.embedding.table import HashTable
 ROUNDS = 500
 
 
-def checkpoint(step):
-    table = HashTable(4, Adagrad(), admission=MinCount(2), seed=step)
-    for k in range(step):
-        batch = table.prepare(np.arange(k, k + 20).repeat(2))
-        table.apply(batch, np.ones((20, 4), np.float32), seconds=float(k))
-    dense = {"weight": np.full((3, 5), step, np.float32), "bias": np.zeros(5, np.float32)}
-    meta = {"progress": {"step": step, "rows_trained": 100 * step}, "tables": {"deep": table.about()}}
-    return Checkpoint({"dense": dense, "table-deep": table.state(), "window": {"labels": np.ones(7)}}, meta)
+class Trainer:
+    """A table and a little more, with the checkpoints a trainer makes of them."""
+
+    def __init__(self, folder):
+        self.store = CheckpointStore(folder)
+        self.table = HashTable(4, Adagrad(), admission=MinCount(2))
+        self.table.follow_changes()
+
+    def write(self, step, parent=None):
+        while self.table.step < step:
+            k = self.table.step
+            batch = self.table.prepare(np.arange(k, k + 20).repeat(2))
+            self.table.apply(batch, np.ones((20, 4), np.float32), seconds=float(k))
+        self.table.evict(np.array([step]))
+        dense = {"weight": np.full((3, 5), step, np.float32), "bias": np.zeros(5, np.float32)}
+        meta = {"progress": {"step": step, "rows_trained": 100 * step}, "tables": {"deep": self.table.about()}}
+        taken = self.table.capture(whole=parent is None)
+        groups = {"dense": dense, "table-deep": taken.arrays, "window": {"labels": np.full(7, float(step))}}
+        return self.store.write(step, Capture(groups, {"table-deep": dict(taken.rows)}, meta, parent))
+
+
+def parent_of(path):
+    return Parent(step=manifest_of(path).step, digest=manifest_of(path).digest)
 
 
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory):
-    """Three checkpoints: an old one that stays, and two that are damaged."""
-    store = CheckpointStore(tmp_path_factory.mktemp("intact"))
-    for step in (2, 4, 5):
-        store.write(step, checkpoint(step))
-    return store.folder
+    """Two full checkpoints, the first of which stays as it is, and a chain of two deltas on the second."""
+    trainer = Trainer(tmp_path_factory.mktemp("intact"))
+    trainer.write(2)
+    newest = trainer.write(4)
+    for step in (5, 8):
+        newest = trainer.write(step, parent_of(newest))
+    return trainer.store.folder
 
 
 def truncate(rng, paths):
@@ -92,9 +108,9 @@ def swap(rng, paths):
 
 
 def swap_across(rng, paths):
-    """Exchange the same file of both checkpoints."""
+    """Exchange the same file of two checkpoints."""
     name = rng.choice(paths).name
-    one, other = (path for path in paths if path.name == name)
+    one, other = rng.sample([path for path in paths if path.name == name], 2)
     one.rename(one.parent / "x"), other.rename(one), (one.parent / "x").rename(other)
 
 
@@ -107,8 +123,8 @@ def add(rng, paths):
 
 
 def rename_folders(rng, paths):
-    """Exchange the checkpoints themselves."""
-    one, other = sorted({path.parent for path in paths})
+    """Exchange two checkpoints themselves."""
+    one, other = rng.sample(sorted({path.parent for path in paths}), 2)
     one.rename(one.parent / "x"), other.rename(one), (one.parent / "x").rename(other)
 
 
@@ -127,17 +143,19 @@ def test_damage_of_any_kind_is_found(intact, tmp_path, caplog):
         shutil.copytree(intact, folder)
         store, damage = CheckpointStore(folder), DAMAGES[round_number % len(DAMAGES)]
         damage(rng, sorted(file for path in store.paths()[1:] for file in path.iterdir()))
-        damaged = [path for path in store.paths() if contents(path) != before[path.name]]
+        paths = store.paths()
+        damaged = [path for path in paths if contents(path) != before[path.name]]
         for path in damaged:
-            for read in (verify_checkpoint, read_checkpoint):
-                with pytest.raises(CheckpointError) as error:
-                    read(path)
-                assert "\n" not in str(error.value)
+            with pytest.raises(CheckpointError) as error:
+                read_checkpoint(path)
+            assert "\n" not in str(error.value)
             found[damage] += 1
-        whole = [path for path in store.paths() if path not in damaged]
+        # A delta is of no use without all before it, back to the full one.
+        lost = [path for path in paths[1:] if set(paths[1 : paths.index(path) + 1]) & set(damaged)]
+        assert [path for path, error in verified(paths) if error is not None] == lost
         caplog.clear()
-        assert store.newest().path == whole[-1]
-        assert caplog.text.count("skipping checkpoint") == len([path for path in damaged if path > whole[-1]])
+        assert store.newest().path == [path for path in paths if path not in lost][-1]
+        assert caplog.text.count("skipping checkpoint") == len(lost)
         shutil.rmtree(folder)
     assert min(found.values()) >= 0.9 * ROUNDS / len(DAMAGES), "some damage changes nothing: equal lines, say"
 
@@ -156,18 +174,22 @@ def rewritten(path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(format_version=99), "has format 99; this version reads 2"),
-        (lambda m: m.update(format_version=1), "has format 1; this version reads 2"),
-        (lambda m: m.update(format_version="2"), "no format_version"),
-        (lambda m: m.pop("meta"), "lacks one of step, files, meta"),
-        (lambda m: m.update(step=6), "that of step 6, under another name"),
+        (lambda m: m.update(format_version=99), "has format 99; this version reads 2 to 3"),
+        (lambda m: m.update(format_version=1), "has format 1; this version reads 2 to 3"),
+        (lambda m: m.update(format_version="3"), "format_version: Input should be a valid integer"),
+        (lambda m: m.pop("meta"), "meta: Field required"),
+        (lambda m: m.update(more=1), "more: Extra inputs are not permitted"),
+        (lambda m: m.update(step=-1), "step: Input should be greater"),
+        (lambda m: m.update(digest=""), "digest: expected one"),
+        (lambda m: m.update(parent={"step": 2, "digest": "0" * 64}), "parent: expected one in a delta"),
+        (lambda m: m.update(step=6), "a full one of step 6, under another name"),
         (lambda m: m["files"].update({"../escape.safetensors": 3}), "not the files it was written with"),
         (lambda m: m["files"].update({"dense.safetensors": 3}), "is no file of 3 bytes any more"),
         (lambda m: m["files"].pop("dense.safetensors"), "not the files it was written with: dense"),
     ],
 )
 def test_manifests_that_are_not_ours_are_refused(intact, tmp_path, change, message):
-    path = tmp_path / "step-000000000005"
+    path = tmp_path / "step-000000000004"
     shutil.copytree(intact / path.name, path)
     rewritten(path, lambda manifest: None)
     read_checkpoint(path)
@@ -178,7 +200,7 @@ def test_manifests_that_are_not_ours_are_refused(intact, tmp_path, change, messa
 
 
 def test_links_and_large_lists_are_refused(intact, tmp_path):
-    path = tmp_path / "step-000000000005"
+    path = tmp_path / "step-000000000004"
     shutil.copytree(intact / path.name, path)
     target = tmp_path / "elsewhere"
     (path / "dense.safetensors").rename(target)
@@ -193,3 +215,45 @@ def test_links_and_large_lists_are_refused(intact, tmp_path):
 def test_the_checksums_are_those_of_sha256sum(intact):
     for path in CheckpointStore(intact).paths():
         subprocess.run(["sha256sum", "--check", "--strict", "--quiet", SUMS], cwd=path, check=True)
+
+
+def test_a_delta_of_another_base_is_refused(intact, tmp_path):
+    """Two runs from one full checkpoint: the delta of one is no delta of the other's."""
+    one, other = Trainer(tmp_path / "one"), Trainer(tmp_path / "other")
+    for trainer, steps in ((one, (4,)), (other, (3, 4))):
+        newest = trainer.write(2)
+        for step in steps:
+            newest = trainer.write(step, parent_of(newest))
+        trainer.write(6, parent_of(newest))
+    path = one.store.folder / "delta-000000000006"
+    assert read_state(path).meta["progress"]["step"] == 6
+    shutil.rmtree(path)
+    shutil.copytree(other.store.folder / path.name, path)
+    with pytest.raises(CheckpointError, match=r"needs that of step 4 with digest [0-9a-f]{8}, which is missing"):
+        read_state(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: arrays["rows"].__setitem__((3, 1), 9.0), "table-deep adds up to 22 rows with digest"),
+        (lambda arrays: arrays["ids"].__setitem__(3, 99), "table-deep adds up to"),
+        (lambda arrays: arrays["step"].__setitem__(0, 3), "table-deep is not what was saved"),
+    ],
+)
+def test_what_a_chain_adds_up_to_is_what_was_saved(intact, tmp_path, change, message):
+    """Somebody changed a base, its checksums and all."""
+    shutil.copytree(intact, tmp_path / "c")
+    path = tmp_path / "c" / "step-000000000004"
+    arrays = {name: array.copy() for name, array in read_arrays(path / "table-deep.safetensors").items()}
+    change(arrays)
+    (path / "table-deep.safetensors").unlink()
+    with ArrayFile(path / "table-deep.safetensors", {n: (a.dtype, a.shape) for n, a in arrays.items()}) as file:
+        for name, array in arrays.items():
+            file.write(name, array)
+    sums = (path / SUMS).read_text().splitlines()
+    digest = hashlib.sha256((path / "table-deep.safetensors").read_bytes()).hexdigest()
+    (path / SUMS).write_text("".join((f"{digest}{line[64:]}" if "deep" in line else line) + "\n" for line in sums))
+    read_checkpoint(path)
+    with pytest.raises(CheckpointError, match=message):
+        read_state(path)

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from mindspore_rec.checkpoint.format import Checkpoint, CheckpointError, read_checkpoint, step_of
+from mindspore_rec.checkpoint.errors import CheckpointError
+from mindspore_rec.checkpoint.format import Checkpoint, read_checkpoint, step_of
 from mindspore_rec.checkpoint.store import CheckpointStore
 
 GROUPS = {

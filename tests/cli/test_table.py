@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from mindspore_rec.__main__ import main
-from mindspore_rec.checkpoint.format import Checkpoint, CheckpointError
+from mindspore_rec.checkpoint.errors import CheckpointError
+from mindspore_rec.checkpoint.format import Checkpoint
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.config import UserError
 from mindspore_rec.embedding.admission import MinCount

@@ -9,7 +9,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from mindspore_rec.checkpoint.format import CheckpointError
+from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.checkpoint.store import CheckpointStore
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "online_learning"

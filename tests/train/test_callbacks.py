@@ -9,8 +9,9 @@ from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.metrics import auc
 from mindspore_rec.metrics.progressive import ProgressiveWindow
 from mindspore_rec.train.losses import LogLoss
-from mindspore_rec.train.online_checkpoint import OnlineCheckpoint
+from mindspore_rec.train.online_checkpoint import Every, OnlineCheckpoint
 from mindspore_rec.train.progress_line import ProgressLine
+from mindspore_rec.train.trainer_state import TrainerState
 from mindspore_rec.train.window_monitor import WindowMonitor, sigmoid
 from tests.train.small_networks import OneTable, dataset, rows
 
@@ -42,13 +43,13 @@ def steps(store):
 
 def test_a_checkpoint_every_n_steps_and_at_the_end(model, tmp_path):
     store = CheckpointStore(tmp_path, keep=9)
-    model.online_train(data(8), callbacks=OnlineCheckpoint(store, model, every_steps=3))
+    model.online_train(data(8), callbacks=OnlineCheckpoint(store, TrainerState(model), Every(steps=3)))
     assert steps(store) == [3, 6, 8]
 
 
 def test_a_checkpoint_every_t_seconds(model, tmp_path):
     store = CheckpointStore(tmp_path, keep=9)
-    callback = OnlineCheckpoint(store, model, every_seconds=2.0, clock=Clock(0.5))
+    callback = OnlineCheckpoint(store, TrainerState(model), Every(seconds=2.0), clock=Clock(0.5))
     model.online_train(data(9), callbacks=callback)
     assert steps(store) == [4, 8, 9]
     assert callback.last_path == store.newest_path()
@@ -56,13 +57,13 @@ def test_a_checkpoint_every_t_seconds(model, tmp_path):
 
 def test_nothing_new_is_not_written_twice(model, tmp_path):
     store = CheckpointStore(tmp_path, keep=9)
-    model.online_train(data(4), callbacks=OnlineCheckpoint(store, model, every_steps=4))
+    model.online_train(data(4), callbacks=OnlineCheckpoint(store, TrainerState(model), Every(steps=4)))
     assert steps(store) == [4]
 
 
 def test_an_unwritable_folder_does_not_stop_training(model, tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
-    callback = OnlineCheckpoint(CheckpointStore(tmp_path / "file"), model, every_steps=2)
+    callback = OnlineCheckpoint(CheckpointStore(tmp_path / "file"), TrainerState(model), Every(steps=2))
     model.online_train(data(4), callbacks=callback)
     assert model.progress.step == 4
     assert "no checkpoint was written" in caplog.text

@@ -4,7 +4,7 @@ from mindspore import nn
 from mindspore.train import CheckpointConfig, ModelCheckpoint
 
 from mindspore_rec import RecModel, load_checkpoint
-from mindspore_rec.checkpoint.format import CheckpointError
+from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.train.framework_checkpoint import TablesMissingError
 from mindspore_rec.train.losses import LogLoss
 from tests.train.small_networks import OneTable, dataset, rows

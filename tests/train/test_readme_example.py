@@ -8,7 +8,7 @@ import pytest
 
 from tests.source_tree import REPOSITORY
 
-DATASET = '''
+DATASET = """
 import numpy as np
 from mindspore.dataset import GeneratorDataset
 
@@ -19,7 +19,7 @@ def batches():
         yield ids, rng.random((64, 39), np.float32), (rng.random((64, 1)) < 0.3).astype(np.float32)
 
 dataset = GeneratorDataset(batches, ["id", "weight", "label"], shuffle=False)
-'''
+"""
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README_CN.md"])

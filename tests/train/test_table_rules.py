@@ -16,7 +16,7 @@ from mindspore_rec.embedding.eviction import LeastRecent, ShowClickDecay, Unseen
 from mindspore_rec.embedding.initial import Constant, Normal, Uniform
 from mindspore_rec.embedding.optimizers import SGD
 from mindspore_rec.train.losses import LogLoss
-from mindspore_rec.train.trainer_state import capture, restore
+from mindspore_rec.train.trainer_state import TrainerState
 from tests.train.small_networks import OneTable, TwoTowers, dataset, rows
 
 DAY = 86_400
@@ -248,9 +248,9 @@ def test_a_restart_goes_on_with_statistics_and_waiting_ids(tmp_path):
     train(whole, *data)
     first = fresh()
     train(first, *data[:6])
-    path = CheckpointStore(tmp_path).write(6, capture(first, None, {}))
+    path = CheckpointStore(tmp_path).write(6, TrainerState(first).checkpoint({}))
     second = fresh()
-    restore(read_checkpoint(path), second, None)
+    TrainerState(second).restore(read_checkpoint(path))
     train(second, *data[6:])
     states = [model._network.deep.table.state() for model in (whole, second)]
     assert 0 < states[0]["ids"].size < 300

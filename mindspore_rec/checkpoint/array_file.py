@@ -1,0 +1,128 @@
+"""Files of named arrays: safetensors, read whole or written part by part."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Dict, Mapping, Optional, Tuple, Type
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from mindspore_rec.checkpoint.errors import CheckpointError
+
+Arrays = Dict[str, np.ndarray]
+_NAMES = {"f": "F", "i": "I", "u": "U"}
+_BLOCK = 1 << 20
+
+
+class ArrayFile:
+    """A safetensors file whose arrays are written part by part, in any order; on disk when it is closed.
+
+    Args:
+        path: of the file, which must not exist.
+        arrays: type and shape of each array.
+    """
+
+    def __init__(self, path: Path, arrays: Mapping[str, Tuple[np.dtype, Tuple[int, ...]]]) -> None:
+        header: Dict[str, object] = {}
+        self._row_bytes: Dict[str, int] = {}
+        self._begins: Dict[str, int] = {}
+        end = 0
+        # Larger items first, so that each array is aligned to its items.
+        for name, (dtype, shape) in sorted(arrays.items(), key=lambda item: (-item[1][0].itemsize, item[0])):
+            begin, end = end, end + dtype.itemsize * int(np.prod(shape))
+            header[name] = {"dtype": _type_name(dtype), "shape": list(shape), "data_offsets": [begin, end]}
+            self._begins[name] = begin
+            self._row_bytes[name] = dtype.itemsize * int(np.prod(shape[1:]))
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        self._file = path.open("xb", buffering=0)
+        self._file.write(len(text).to_bytes(8, "little") + text)
+        self._first = 8 + len(text)
+        os.truncate(self._file.fileno(), self._first + end)
+
+    def write(self, name: str, array: np.ndarray, row: int = 0) -> None:
+        """Write a part of an array that begins at `row` of its first dimension."""
+        content = bytes_of(array)
+        place = self._first + self._begins[name] + row * self._row_bytes[name]
+        while content:
+            written = os.pwrite(self._file.fileno(), content, place)
+            content, place = content[written:], place + written
+
+    def __enter__(self) -> ArrayFile:
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        with self._file:
+            if error is None:
+                os.fsync(self._file.fileno())
+
+
+def bytes_of(array: np.ndarray) -> memoryview:
+    """Return the bytes of an array in the order of its items, without copying a contiguous one."""
+    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays to one safetensors file and sync it."""
+    save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, str(path))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: it is no valid safetensors file.
+    """
+    try:
+        return dict(load_file(str(path)))
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from None
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file and have its content on disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _type_name(dtype: np.dtype) -> str:
+    """Return what safetensors calls a type.
+
+    >>> _type_name(np.dtype(np.float32)), _type_name(np.dtype(np.bool_))
+    ('F32', 'BOOL')
+    """
+    if dtype.kind == "b":
+        return "BOOL"
+    if dtype.kind not in _NAMES:
+        raise CheckpointError(f"arrays of type {dtype} cannot be kept in a checkpoint")
+    return f"{_NAMES[dtype.kind]}{8 * dtype.itemsize}"

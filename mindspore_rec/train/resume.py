@@ -1,0 +1,34 @@
+"""Going on where a run ended."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Optional
+
+from mindspore_rec.checkpoint.chain import read_state
+from mindspore_rec.checkpoint.manifest import Manifest
+from mindspore_rec.checkpoint.store import CheckpointStore
+from mindspore_rec.train.trainer_state import TrainerState
+
+logger = logging.getLogger(__name__)
+
+
+def resume(rule: str, store: CheckpointStore, state: TrainerState) -> Optional[Manifest]:
+    """Restore a checkpoint; return what it says of itself, None where training starts new.
+
+    Args:
+        rule: "auto" (the newest whole one of the store, if any), "none", or the folder of a checkpoint.
+
+    Raises:
+        CheckpointError: the named checkpoint cannot be used, or the newest one does not fit the model.
+    """
+    if rule == "none":
+        return None
+    checkpoint = store.newest() if rule == "auto" else read_state(Path(rule))
+    if checkpoint is None:
+        logger.info("no checkpoint in %s: starting new", store.folder)
+        return None
+    state.restore(checkpoint)
+    logger.info("continuing from %s: step %d", checkpoint.path, state.model.progress.step)
+    return checkpoint.manifest
