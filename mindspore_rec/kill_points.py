@@ -17,8 +17,8 @@ VARIABLE = "MSREC_KILL_AT"
 FILE_VARIABLE = "MSREC_KILL_FILE"
 POINTS = (
     "compile",  # the trainer has its first batch and compiles a graph for it
-    "table-growth",  # a table gives rows to new ids
-    "checkpoint-write",  # half of a checkpoint's files are written
+    "table-growth",  # a part of a table's index is being moved to more room
+    "checkpoint-write",  # some of a checkpoint's files are written, one more each time
     "checkpoint-rename",  # a checkpoint is whole, under its temporary name
     "compaction",  # a new base is there, and what it replaces is being removed
     "hand-over",  # a trainer has been restored and asks the consumer for the rows after its position

@@ -6,14 +6,18 @@ from typing import Dict, List
 
 import numpy as np
 
-from mindspore_rec.checkpoint.format import TABLE, Arrays, Checkpoint
+from mindspore_rec.checkpoint.format import TABLE, Checkpoint
+
+Arrays = Dict[str, np.ndarray]
 
 IDS = "ids"
 
 
 def differences(first: Checkpoint, second: Checkpoint) -> List[str]:
     """One line for each array or field that is not the same to the bit; none where the two states are equal."""
-    found = [f"meta {key}" for key in _unequal(first.meta, second.meta)]
+    digests = {"" if state.manifest is None else state.manifest.digest for state in (first, second)}
+    found = [f"digests {' and '.join(digest[:16] for digest in sorted(digests))}"] if len(digests) > 1 else []
+    found += [f"meta {key}" for key in _unequal(first.meta, second.meta)]
     found += [f"group {name} is in one of them only" for name in sorted(first.groups.keys() ^ second.groups.keys())]
     for group in sorted(first.groups.keys() & second.groups.keys()):
         ours, theirs = first.groups[group], second.groups[group]
@@ -41,5 +45,6 @@ def _line(group: str, name: str, ours: Arrays, theirs: Arrays) -> str:
         return f"{group}/{name}: {a.dtype}{list(a.shape)} and {b.dtype}{list(b.shape)}"
     if a.tobytes() == b.tobytes():
         return ""
-    rows = (a != b).reshape(a.shape[0] if a.ndim else 1, -1).any(axis=1).sum()
-    return f"{group}/{name}: {rows} of {a.shape[0] if a.ndim else 1} rows differ"
+    count = a.shape[0] if a.ndim else 1
+    rows = [np.frombuffer(array.tobytes(), np.uint8).reshape(count, -1) for array in (a, b)]  # -0.0 is not 0.0
+    return f"{group}/{name}: {(rows[0] != rows[1]).any(axis=1).sum()} of {count} rows differ"

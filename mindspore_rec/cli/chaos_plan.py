@@ -35,7 +35,7 @@ class Point:
 POINTS: Dict[str, Point] = {
     "compile": Point("trainer", 2, at_start=True),
     "table-growth": Point("trainer", 20),
-    "checkpoint-write": Point("trainer", 2),
+    "checkpoint-write": Point("trainer", 10),
     "checkpoint-rename": Point("trainer", 2),
     "compaction": Point("trainer", 1),
     "hand-over": Point("trainer", 2, at_start=True),

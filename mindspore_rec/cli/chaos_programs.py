@@ -21,6 +21,8 @@ SEGMENTS = 20
 """The producer is started about so many times, each time with a higher limit: so it never is far ahead."""
 MESSAGES = 25
 """In the smallest segment."""
+CHECKPOINTS = 60
+"""About so many are written, every fourth a full one, or one a few steps where there are few."""
 MAX_RATE = 20_000.0
 """Rows a second."""
 
@@ -70,13 +72,14 @@ class CommandLines:
     def trainer(self, port: int, checkpoints: Path) -> List[str]:
         """The trainer of a small model, with checkpoints by steps."""
         rows, batch_size = self._config.rows, self._config.batch_size
-        every = max(rows // batch_size // 40, 2)
+        every = max(rows // batch_size // CHECKPOINTS, 2)
         return self._command(
             "trainer",
             *("--port", str(port), "--max_wait", "0", "--max_rows", str(rows), "--batch_size", str(batch_size)),
             *("--emb_dim", "4", "--layers", "16", "--metrics_window", str(min(20_000, rows // 4))),
-            *("--checkpoint_path", str(checkpoints), "--checkpoint_seconds", "0", "--report_seconds", "5"),
-            *("--checkpoint_steps", str(every), "--audit_rows", "true"),
+            *("--checkpoint_path", str(checkpoints), "--keep_checkpoints", "2", "--report_seconds", "5"),
+            *("--checkpoint_steps", str(4 * every), "--delta_steps", str(every)),
+            *("--checkpoint_seconds", "0", "--delta_seconds", "0", "--audit_rows", "true"),
         )
 
     def environ(self, name: str) -> Dict[str, str]:

@@ -234,4 +234,4 @@ class ChaosRun:
         if not self._last_kill_rows and not self._audited.rows:
             return 0  # it may not exist yet
         with closing(open_source(self._topic)) as source:
-            return sum(source.watermarks(partition)[1] for partition in source.partitions())
+            return sum(source.watermarks(partition)[1] for partition in source.describe().partitions)

@@ -26,6 +26,7 @@ from mindspore_rec.embedding.index_kernels import (
     take_out,
 )
 from mindspore_rec.embedding.memory import reserve, use_huge_pages
+from mindspore_rec.kill_points import reached
 
 LOAD = 0.8  # a fuller segment is due to grow
 _MOVES_PER_ID = 4  # entries moved for each new id, at most; in the long run 1 / (GROWTH - 1) have to be
@@ -166,6 +167,7 @@ class IdIndex:
             self._scratch = np.empty(2 * capacity + _SLACK, np.uint64)
         old, last = int(self._capacities[segment]), first + self._stride
         count = take_out(self._entries, first, old, self._scratch)
+        reached("table-growth")
         if not put_back(self._entries, first, last, capacity, self._scratch, count):
             self._entries[first:last] = 0
             put_back(self._entries, first, last, old, self._scratch, count)
