@@ -50,7 +50,7 @@ def user_errors(config: KafkaConfig) -> Iterator[None]:
 
 def _quiet() -> None:
     """Keep the library from logging every single retry, thousands a second, unless its level was chosen."""
-    for name in ("kafka.net", "kafka.cluster", "kafka.consumer.fetcher"):
+    for name in ("kafka.net", "kafka.cluster", "kafka.consumer.fetcher", "kafka.producer"):
         log = logging.getLogger(name)
         if log.level == logging.NOTSET:
             log.setLevel(logging.CRITICAL)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from contextlib import closing
-from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from mindspore_rec.config import ProducerConfig, UserError
 from mindspore_rec.kill_points import reached
 from mindspore_rec.stream.kafka import Sink, Source, create_topic, open_sink, open_source
-from mindspore_rec.stream.messages import ROW_ENCODERS, describe, encode_block
+from mindspore_rec.stream.messages import ROW_ENCODERS, Message, MessageInfo, describe, encode_block
 from mindspore_rec.stream.raw_lines import cut_blocks, drop_rows, take_rows
 
 logger = logging.getLogger(__name__)
@@ -203,26 +203,45 @@ def produce(
 def next_row(config: ProducerConfig, source: Source, partition: int, partitions: int) -> int:
     """The first source row of ``partition`` that is not in the topic yet: the one after its last message.
 
-    Raises ``UserError`` where that message does not tell.
+    Looks back to the block before, as the last one alone can fit another number of partitions by chance.
+
+    Raises ``UserError`` where the messages do not tell, or were written with other ``block_rows`` or partitions.
     """
     low, high = source.watermarks(partition)
     if high == 0:
         return partition * config.block_rows
     if low == high:
         raise _foreign(config, partition, "holds no message any more")
-    source.assign({partition: high - 1})
-    polled = source.poll(1, config.broker_timeout)
-    if not polled:
-        raise _foreign(config, partition, "does not give its last message")
-    info = describe(polled[0])
-    if info.first_row < 0 or info.rows is None:
-        raise _foreign(config, partition, "ends with a message that does not say which rows it holds")
-    if partition_of(info.first_row, config.block_rows, partitions) != partition:
-        raise _foreign(config, partition, f"ends with source row {info.first_row}, of another block_rows or partitions")
-    row = info.first_row + info.rows
+    infos: List[MessageInfo] = []
+    back, seen = 2, False
+    while not seen:
+        infos = [describe(message) for message in _messages(config, source, partition, max(low, high - back), high)]
+        for info in infos:
+            if info.first_row < 0 or info.rows is None:
+                raise _foreign(config, partition, "ends with a message that does not say which rows it holds")
+            if partition_of(info.first_row, config.block_rows, partitions) != partition:
+                text = f"holds source row {info.first_row}, of another block_rows or number of partitions"
+                raise _foreign(config, partition, text)
+        last = infos[-1]
+        seen = back >= high - low or len({info.first_row // config.block_rows for info in infos}) > 1
+        # Of messages of one row it is known how many hold the last block; of others there are few.
+        back = max(2 * back, last.first_row % config.block_rows + 2 if last.rows == 1 else 0)
+    row = infos[-1].first_row + (infos[-1].rows or 0)
     while partition_of(row, config.block_rows, partitions) != partition:
         row += config.block_rows - row % config.block_rows
     return row
+
+
+def _messages(config: ProducerConfig, source: Source, partition: int, first: int, end: int) -> List[Message]:
+    """The messages of a partition from offset ``first`` to before ``end``."""
+    source.assign({partition: first})
+    messages: List[Message] = []
+    deadline = time.monotonic() + config.broker_timeout
+    while not messages or messages[-1].offset + 1 < end:
+        if time.monotonic() > deadline:
+            raise _foreign(config, partition, "does not give its last message")
+        messages += source.poll(end - first, 0.1)
+    return [message for message in messages if message.offset < end]
 
 
 def _foreign(config: ProducerConfig, partition: int, what: str) -> UserError:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from mindspore_rec.config import ProducerConfig, UserError
-from mindspore_rec.stream.brokers import Broker
+from mindspore_rec.stream.brokers import BROKERS, Broker
 from mindspore_rec.stream.kafka import create_topic, open_sink, open_source, topic_partitions
 from mindspore_rec.stream.messages import Message, describe
 from mindspore_rec.stream.producer import Pace, Producer, produce
@@ -253,7 +256,7 @@ class Only(ListSink):
 @pytest.mark.kafka
 def test_a_topic_written_otherwise_is_refused(config: ProducerConfig) -> None:
     run(config)
-    with pytest.raises(UserError, match=r"partition \d ends with source row \d+, of another block_rows"):
+    with pytest.raises(UserError, match=r"partition \d holds source row \d+, of another block_rows"):
         run(config, block_rows=50)
     other = config.model_copy(update={"topic": f"{config.topic}-foreign", "partitions": 1})
     create_topic(other, None, 1)
@@ -270,6 +273,77 @@ def test_the_topic_decides_how_many_partitions_there_are(config: ProducerConfig)
     create_topic(config, None, 2)
     assert run(config, partitions=5)["partitions"] == 2
     assert rows_in_topic(config) == expected(1234, 100, 2)
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("client", ["confluent", "kafka-python"])
+@pytest.mark.parametrize("form", ["block", "tsv"])
+@pytest.mark.parametrize("rows", [300, 350, 500])
+def test_partitions_added_to_a_topic_are_refused(config: ProducerConfig, client: str, form: str, rows: int) -> None:
+    """The last block alone fits two partitions by chance: its rows would come once more."""
+    config = config.model_copy(update={"kafka_client": client, "format": form, "partitions": 1})
+    run(config, limit=rows)
+    add_partitions(config, 2)
+    with pytest.raises(UserError, match=r"partition 0 holds source row \d+, of another .* number of partitions"):
+        run(config)
+    assert rows_in_topic(config) == {0: list(range(rows)), 1: []}
+
+
+def add_partitions(config: ProducerConfig, count: int) -> None:
+    admin = AdminClient({"bootstrap.servers": config.bootstrap_servers})
+    admin.create_partitions([NewPartitions(config.topic, count)])[config.topic].result()
+    deadline = time.monotonic() + 60
+    while topic_partitions(config) != count:
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("client", ["confluent", "kafka-python"])
+def test_a_broker_that_is_killed_and_back_loses_and_doubles_nothing(
+    config: ProducerConfig, client: str, tmp_path: Path
+) -> None:
+    with BROKERS["kafka"](tmp_path / "broker", port=0) as own:
+        config = config.model_copy(update={"bootstrap_servers": own.bootstrap_servers, "kafka_client": client})
+        arguments = ["--data_file", str(config.data_file), "--rate", "400", "--format", "tsv"]
+        command = [*program(config, *arguments), "--kafka_client", client]
+        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=(tmp_path / "log").open("wb"))
+        wait_for_rows(config)
+        own.kill()
+        wait_for_line(tmp_path / "log", f"Kafka broker {own.bootstrap_servers} is away, trying again")
+        own.start()
+        output, _ = running.communicate(timeout=120)
+        log = (tmp_path / "log").read_text()
+        assert running.returncode == 0, log
+        assert json.loads(output.splitlines()[-1])["rows_produced"] == 1234
+        assert f"Kafka broker {own.bootstrap_servers} answers again" in log
+        assert rows_in_topic(config) == expected(1234, 100, 3)
+
+
+def wait_for_line(log: Path, text: str) -> None:
+    deadline = time.monotonic() + 60
+    while text not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)  # a poll with a deadline
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("client", ["confluent", "kafka-python"])
+@pytest.mark.parametrize("form", ["block", "tsv"])
+def test_a_message_larger_than_the_topic_takes_is_one_line(
+    config: ProducerConfig, client: str, form: str, tmp_path: Path
+) -> None:
+    admin = AdminClient({"bootstrap.servers": config.bootstrap_servers})
+    topic = NewTopic(config.topic, 3, config={"max.message.bytes": "100000"})
+    admin.create_topics([topic])[config.topic].result()
+    noise = random.Random(1)
+    rows = [b"\t".join([b"0"] * 14 + [noise.randbytes(100_000).hex().encode()] + [b"c"] * 25) for _ in range(3)]
+    (tmp_path / "large").write_bytes(b"".join(row + b"\n" for row in rows))
+    arguments = ["--data_file", str(tmp_path / "large"), "--format", form, "--kafka_client", client]
+    done = subprocess.run(program(config, *arguments), capture_output=True, check=False)
+    lines_of_log = done.stderr.decode().splitlines()
+    assert done.returncode == 1 and len(lines_of_log) == 1, done.stderr.decode()
+    size = len(b"\n".join(rows)) if form == "block" else len(rows[0])
+    assert f"error: topic '{config.topic}': a message of {size} bytes is larger than the topic" in lines_of_log[0]
 
 
 def program(config: ProducerConfig, *arguments: str) -> List[str]:
@@ -296,9 +370,11 @@ def test_a_signal_ends_the_program_with_status_0(config: ProducerConfig, number:
 
 
 @pytest.mark.kafka
-def test_the_program_survives_being_killed(config: ProducerConfig) -> None:
+@pytest.mark.parametrize("client", ["confluent", "kafka-python"])
+def test_the_program_survives_being_killed(config: ProducerConfig, client: str) -> None:
     for _ in range(3):
-        command = program(config, "--data_file", str(config.data_file), "--rate", "400", "--format", "tsv")
+        arguments = ["--rate", "400", "--format", "tsv", "--kafka_client", client]
+        command = program(config, "--data_file", str(config.data_file), *arguments)
         running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for_rows(config, more_than=high(config))
         running.kill()
