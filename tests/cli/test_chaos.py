@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
+import psutil
 import pytest
 
 from mindspore_rec.cli import chaos, chaos_programs
@@ -127,4 +130,28 @@ def test_a_trainer_that_forgets_is_noticed(
     summary = json.loads(printed.out.splitlines()[-1])
     assert not summary["digest_equal"]
     assert (summary["rows_doubled"] > 0) == doubled
-    assert "the states differ: table-deep/rows" in printed.err
+    assert "the states differ: digests" in printed.err
+
+
+def left_behind(folder: Path) -> List[str]:
+    """Command lines of running processes that name the folder."""
+    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if str(folder) in line]
+
+
+@needs_kafka
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_signal_ends_everything(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mindspore_rec", "chaos", "--rows", "100000", "--folder", str(tmp_path / "run")]
+    running = subprocess.Popen(
+        command, cwd=chaos_programs.REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    seen = [running.stdout.readline() for _ in range(2)]  # the broker, and a kill
+    assert left_behind(tmp_path)
+    os.kill(running.pid, signal.SIGINT)
+    rest, errors = running.communicate(timeout=120)
+    assert running.returncode == 130, "".join(seen) + rest + errors
+    assert "Traceback" not in rest + errors
+    assert left_behind(tmp_path) == []
