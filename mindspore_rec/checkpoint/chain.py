@@ -32,7 +32,7 @@ def chain_of(path: Path) -> List[Path]:
     while manifest.parent is not None:
         if manifest.parent.step >= manifest.step:
             raise CheckpointError(f"checkpoint {chain[0]} names a later one as its parent: {manifest.parent.step}")
-        found = _find(path.parent, manifest.parent)
+        found = find(path.parent, manifest.parent)
         if found is None:
             raise CheckpointError(
                 f"checkpoint {path} needs that of step {manifest.parent.step} with digest "
@@ -146,8 +146,8 @@ def _check_digests(state: Checkpoint) -> None:
         raise CheckpointError(f"checkpoint {state.path}: its digest is not that of its parts")
 
 
-def _find(folder: Path, parent: Parent) -> Optional[Path]:
-    """The checkpoint that a delta adds to: a delta, or a full one of the same state."""
+def find(folder: Path, parent: Parent) -> Optional[Path]:
+    """Return the checkpoint of a folder that a delta adds to: a delta, or a full one of the same state; None: none."""
     for delta in (False, True):
         path = folder / folder_name(parent.step, delta)
         try:

@@ -92,6 +92,22 @@ class CheckpointStore:
                 logger.warning("old checkpoints in %s were not removed: %s", self.folder, error)
         return final
 
+    def set_aside(self, step: int) -> Optional[Path]:
+        """Move the checkpoints after a step into a folder of their own; return it, None where there are none.
+
+        A run that goes on from an older state would else go on from the newer one the next time.
+        """
+        newer = [path for path in self.paths() if order_of(path)[0] > step]
+        if not newer:
+            return None
+        number = 1
+        while (aside := self.folder / f"set-aside-{number}").exists():
+            number += 1
+        aside.mkdir()
+        for path in reversed(newer):  # no delta without its base, whenever this ends
+            path.rename(aside / path.name)
+        return aside
+
     def _remove_superseded(self) -> None:
         """Remove what is older than the full checkpoints to keep; newest first, so that no delta loses its base."""
         full = [path for path in self.paths() if order_of(path)[1]]

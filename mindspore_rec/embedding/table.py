@@ -288,6 +288,11 @@ class HashTable:
         """
         return {prefix: changes.begin() for prefix, changes in self._residents.changes.items()}
 
+    def ignore_changes(self) -> None:
+        """Follow changes no longer."""
+        for changes in self._residents.changes.values():
+            changes.stop()
+
     @property
     def changes_known(self) -> bool:
         """Whether `capture` can tell what changed since the last time: not after all rows changed, or it failed."""

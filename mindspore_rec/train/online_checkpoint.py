@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Optional
 from mindspore.train import Callback, RunContext
 
 from mindspore_rec.checkpoint.background import BackgroundWriter, Written
+from mindspore_rec.checkpoint.chain import find
 from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.checkpoint.manifest import Manifest, Parent
 from mindspore_rec.checkpoint.store import CheckpointStore
@@ -84,8 +85,10 @@ class OnlineCheckpoint(Callback):
 
     def on_train_begin(self, run_context: RunContext) -> None:
         """Begin to note what changes."""
-        self._parent = self._state.follow_changes(self._restored)
-        if self._restored is not None:
+        parent = self._state.follow_changes(self._restored)
+        if parent is not None and find(self._store.folder, parent) is not None:
+            self._parent = parent
+        if self._parent is not None and self._restored is not None:
             self._written_step = self._restored.step
 
     def on_train_step_begin(self, run_context: RunContext) -> None:
@@ -114,11 +117,16 @@ class OnlineCheckpoint(Callback):
 
     def on_train_end(self, run_context: RunContext) -> None:
         """Write what was trained since the last one, and wait until it is written."""
-        self._note(self._writer.take(wait=True))
+        self.wait()
         progress = self._state.model.progress
         if progress.rows_seen and progress.step != self._written_step:
             self._begin(run_context, full=self._delta == Every())
-            self._note(self._writer.take(wait=True))
+            self.wait()
+        self._state.ignore_changes()
+
+    def wait(self) -> None:
+        """Wait until what was begun is written."""
+        self._note(self._writer.take(wait=True))
 
     def _begin(self, run_context: RunContext, full: bool) -> None:
         begin, step = self._clock(), self._state.model.progress.step

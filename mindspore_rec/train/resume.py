@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from mindspore_rec.checkpoint.chain import read_state
+from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.checkpoint.manifest import Manifest
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.train.trainer_state import TrainerState
@@ -21,14 +22,27 @@ def resume(rule: str, store: CheckpointStore, state: TrainerState) -> Optional[M
         rule: "auto" (the newest whole one of the store, if any), "none", or the folder of a checkpoint.
 
     Raises:
-        CheckpointError: the named checkpoint cannot be used, or the newest one does not fit the model.
+        CheckpointError: the named checkpoint cannot be used, none of the store can, or it does not fit the model.
     """
     if rule == "none":
+        _set_aside(store, -1)
         return None
     checkpoint = store.newest() if rule == "auto" else read_state(Path(rule))
+    if checkpoint is None and store.paths():
+        raise CheckpointError(
+            f"resume = auto: none of the {len(store.paths())} checkpoints in {store.folder} can be used; "
+            f"--resume none starts new and sets them aside"
+        )
     if checkpoint is None:
         logger.info("no checkpoint in %s: starting new", store.folder)
         return None
     state.restore(checkpoint)
+    _set_aside(store, state.model.progress.step)
     logger.info("continuing from %s: step %d", checkpoint.path, state.model.progress.step)
     return checkpoint.manifest
+
+
+def _set_aside(store: CheckpointStore, step: int) -> None:
+    aside = store.set_aside(step)
+    if aside is not None:
+        logger.warning("newer checkpoints than the state training starts from were moved to %s", aside)

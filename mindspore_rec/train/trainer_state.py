@@ -89,6 +89,11 @@ class TrainerState:
             return None
         return Parent(step=restored.step, digest=restored.digest)
 
+    def ignore_changes(self) -> None:
+        """Have tables note their changes no longer."""
+        for lookup in self.lookups:
+            lookup.table.ignore_changes()
+
     @property
     def changes_known(self) -> bool:
         """Whether every table can tell what changed since the last capture."""
