@@ -17,12 +17,13 @@ EXAMPLES = REPOSITORY / "examples" / "online_learning"
 SCRIPTS = {"producer": "producer.py", "consumer": "consumer.py", "trainer": "online_train.py"}
 AUDIT_FILE = "audit"
 
-SEGMENTS = 20
-"""The producer is started about so many times, each time with a higher limit: so it never is far ahead."""
+LEAST_SEGMENTS = 20
+"""The producer is started so many times, or as often as there are kills, each time with a higher limit: so it never is
+far ahead, and there are not many rows to train while something is started again."""
 MESSAGES = 25
 """In the smallest segment."""
-CHECKPOINTS = 60
-"""About so many are written, every fourth a full one, or one a few steps where there are few."""
+LEAST_CHECKPOINTS, CHECKPOINTS_A_KILL, FULL = 60, 3, 6
+"""About so many are written, each sixth a full one: so that named points in them are not waited for too long."""
 MAX_RATE = 20_000.0
 """Rows a second."""
 
@@ -50,7 +51,7 @@ class CommandLines:
     def __init__(self, config: ChaosConfig, bootstrap_servers: str, folder: Path) -> None:
         self._config = config
         self._folder = folder
-        self.segment = max(config.rows // SEGMENTS, 1)
+        self.segment = max(config.rows // max(LEAST_SEGMENTS, config.kills), 1)
         self.short_segment = max(config.rows // (3 * config.kills), 1)
         self.block_rows = min(max(self.short_segment // MESSAGES, 1), 1000)
         self._topic = ["--bootstrap_servers", bootstrap_servers, "--topic", "chaos"]
@@ -69,16 +70,17 @@ class CommandLines:
         """The consumer."""
         return self._command("consumer", *self._topic, "--port", str(port), "--window_size", str(self.block_rows))
 
-    def trainer(self, port: int, checkpoints: Path) -> List[str]:
+    def trainer(self, port: int, folder: Path) -> List[str]:
         """The trainer of a small model, with checkpoints by steps."""
         rows, batch_size = self._config.rows, self._config.batch_size
-        every = max(rows // batch_size // CHECKPOINTS, 2)
+        checkpoints = max(LEAST_CHECKPOINTS, CHECKPOINTS_A_KILL * self._config.kills)
+        every = max(rows // batch_size // checkpoints, 2)
         return self._command(
             "trainer",
             *("--port", str(port), "--max_wait", "0", "--max_rows", str(rows), "--batch_size", str(batch_size)),
             *("--emb_dim", "4", "--layers", "16", "--metrics_window", str(min(20_000, rows // 4))),
-            *("--checkpoint_path", str(checkpoints), "--keep_checkpoints", "2", "--report_seconds", "5"),
-            *("--checkpoint_steps", str(4 * every), "--delta_steps", str(every)),
+            *("--checkpoint_path", str(folder), "--keep_checkpoints", "2", "--report_seconds", "5"),
+            *("--checkpoint_steps", str(FULL * every), "--delta_steps", str(every)),
             *("--checkpoint_seconds", "0", "--delta_seconds", "0", "--audit_rows", "true"),
         )
 
