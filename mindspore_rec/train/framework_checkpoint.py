@@ -71,9 +71,7 @@ class _StampTables(Callback):
 
 def save_tables(checkpoint: Union[str, Path], lookups: Sequence[HashEmbeddingLookup]) -> None:
     """Write the tables that belong to a .ckpt file."""
-    arrays = {
-        f"{lookup.table_name}.{key}": array for lookup in lookups for key, array in lookup.table.state().items()
-    }
+    arrays = {f"{lookup.table_name}.{key}": array for lookup in lookups for key, array in lookup.table.state().items()}
     write_arrays(Path(f"{checkpoint}{SUFFIX}"), arrays)
 
 
