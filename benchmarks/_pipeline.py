@@ -24,7 +24,7 @@ def run_pipeline(bootstrap_servers: str, topic: str, rows: int, folder: Path) ->
     consumer = _start("consumer.py", [*port, "--bootstrap_servers", bootstrap_servers, "--topic", topic])
     try:
         ends = ["--max_rows", str(rows), "--max_wait", "0", "--checkpoint_path", str(folder / "checkpoints")]
-        return _run("online_train.py", [*port, *ends, "--checkpoint_seconds", "0"])
+        return _run("online_train.py", [*port, *ends, "--checkpoint_seconds", "0", "--delta_seconds", "0"])
     finally:
         consumer.terminate()
         consumer.wait(30)

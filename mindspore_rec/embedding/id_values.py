@@ -19,6 +19,9 @@ from mindspore_rec.embedding.dedupe import DistinctIds
 
 SMALLEST, LARGEST = 1e-6, 1e6
 
+# Beyond this the square of a gradient overflows float32 and would put infinity into an optimizer slot.
+GRADIENT_LIMIT = np.float32(1e18)
+
 
 def field_factors(values: Sequence[float]) -> np.ndarray:
     """Return float32[columns], the factors of the learning rate of the columns of ids.
@@ -90,3 +93,22 @@ def _sum_by_row(inverse, by_row, sums):  # type: ignore[no-untyped-def]
     for row in range(inverse.shape[0]):
         for column in range(inverse.shape[1]):
             sums[inverse[row, column]] += by_row[row]
+
+
+@njit(cache=True, nogil=True)
+def sum_gradients(grads, inverse, sums, scale):  # type: ignore[no-untyped-def]
+    """Sum `scale * grads`, float32[n, dim], by id in the order of the batch; return whether every sum can be used."""
+    dim = grads.shape[1]
+    sums[:] = np.float32(0.0)
+    for i in range(inverse.size):
+        total, grad = sums[inverse[i]], grads[i]
+        for d in range(dim):
+            total[d] += grad[d]
+    unusable = np.int32(0)
+    for k in range(sums.shape[0]):
+        total = sums[k]
+        for d in range(dim):
+            value = total[d] * scale
+            total[d] = value
+            unusable |= np.int32(not (abs(value) < GRADIENT_LIMIT))  # of NaN too
+    return unusable == 0

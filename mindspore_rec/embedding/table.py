@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from numba import njit
 
 from mindspore_rec.embedding import host_memory
 from mindspore_rec.embedding.admission import Admission, Always, ByField
@@ -15,16 +14,15 @@ from mindspore_rec.embedding.bounds import HOST, MEMORY_SHARE, Bounds, MemoryBud
 from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
 from mindspore_rec.embedding.eviction import Eviction
 from mindspore_rec.embedding.explanation import Explanation, Known, TableStats, explain
+from mindspore_rec.embedding.id_values import sum_gradients
 from mindspore_rec.embedding.initial import Initial, Uniform
 from mindspore_rec.embedding.memory import Scratch
 from mindspore_rec.embedding.ranges import host_threads
 from mindspore_rec.embedding.residents import Residents
 from mindspore_rec.embedding.row_store import RowStore, SparseOptimizer, bytes_of_row
-from mindspore_rec.embedding.snapshot import TableSnapshot
+from mindspore_rec.embedding.table_changes import TableChanges
 
 MAX_ROWS = 2**31 - 1
-# Beyond this the square of a gradient overflows float32 and would put infinity into an optimizer slot.
-GRADIENT_LIMIT = np.float32(1e18)
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,10 @@ class HashTable:
         threads: default: one a core.
         budget: what tables share.
         clock: seconds since 1970, where `apply` is not told.
+
+    Attributes:
+        step: updates made.
+        changes: what changed since the last checkpoint.
 
     >>> from mindspore_rec.embedding.optimizers import SGD
     >>> from mindspore_rec.embedding.initial import Constant
@@ -118,6 +120,7 @@ class HashTable:
             statistics=statistics,
             name=name,
         )
+        self.changes = TableChanges(self._residents, lambda: self.step)
         self._sums = Scratch()
         budget.join(self)
 
@@ -188,7 +191,7 @@ class HashTable:
             float32[u, dim], valid until the next call, and whether every sum can be used (finite, its square too).
         """
         sums = self._sums.array(batch.distinct.ids.size, self.dim)
-        return sums, bool(_sum(grads.reshape(-1, self.dim), batch.distinct.inverse, sums, np.float32(scale)))
+        return sums, bool(sum_gradients(grads.reshape(-1, self.dim), batch.distinct.inverse, sums, np.float32(scale)))
 
     def apply(
         self,
@@ -280,33 +283,6 @@ class HashTable:
             **self._residents.state(),
         }
 
-    def follow_changes(self) -> Dict[str, int]:
-        """Note from now on which rows change, so that `capture` can be called; costs a hash a row and checkpoint.
-
-        Returns:
-            digests of the rows as they are (see `row_digest`), of waiting ids too, by the prefix of their names.
-        """
-        return {prefix: changes.begin() for prefix, changes in self._residents.changes.items()}
-
-    def ignore_changes(self) -> None:
-        """Follow changes no longer."""
-        for changes in self._residents.changes.values():
-            changes.stop()
-
-    @property
-    def changes_known(self) -> bool:
-        """Whether `capture` can tell what changed since the last time: not after all rows changed, or it failed."""
-        return all(changes.digest_known for changes in self._residents.changes.values())
-
-    def capture(self, whole: bool) -> TableSnapshot:
-        """Return the state as it is now, or what of it changed since the last call, to be read while training goes on.
-
-        One at a time: it has to be read to its end, or closed, before the next. `follow_changes` comes first.
-        """
-        arrays = {"step": np.array([self.step], dtype=np.int64), **self._residents.state_without_rows()}
-        rows = {prefix: changes.capture(whole) for prefix, changes in self._residents.changes.items()}
-        return TableSnapshot(arrays, rows)
-
     def load_state(self, state: Dict[str, np.ndarray]) -> None:
         """Replace the content by what `state()` returned; changes are followed no longer.
 
@@ -316,22 +292,3 @@ class HashTable:
         self._store.load(state["ids"], state["rows"])
         self.step = int(state["step"][0])
         self._residents.load_state(state, self.step)
-
-
-@njit(cache=True, nogil=True)
-def _sum(grads, inverse, sums, scale):  # type: ignore[no-untyped-def]
-    """Sum `grads` by id in the order of the batch; whether every sum can be used."""
-    dim = grads.shape[1]
-    sums[:] = np.float32(0.0)
-    for i in range(inverse.size):
-        total, grad = sums[inverse[i]], grads[i]
-        for d in range(dim):
-            total[d] += grad[d]
-    unusable = np.int32(0)
-    for k in range(sums.shape[0]):
-        total = sums[k]
-        for d in range(dim):
-            value = total[d] * scale
-            total[d] = value
-            unusable |= np.int32(not (abs(value) < GRADIENT_LIMIT))  # of NaN too
-    return unusable == 0

@@ -81,7 +81,7 @@ class TrainerState:
         """
         same = restored is not None and bool(restored.digest)
         for lookup in self.lookups:
-            digests = lookup.table.follow_changes()
+            digests = lookup.table.changes.follow()
             saved = restored.groups.get(TABLE + lookup.table_name) if restored is not None else None
             known = {prefix: int(rows.digest, 16) for prefix, rows in saved.rows.items()} if saved is not None else {}
             same &= known == digests
@@ -92,12 +92,12 @@ class TrainerState:
     def ignore_changes(self) -> None:
         """Have tables note their changes no longer."""
         for lookup in self.lookups:
-            lookup.table.ignore_changes()
+            lookup.table.changes.ignore()
 
     @property
     def changes_known(self) -> bool:
         """Whether every table can tell what changed since the last capture."""
-        return all(lookup.table.changes_known for lookup in self.lookups)
+        return all(lookup.table.changes.known for lookup in self.lookups)
 
     def capture(self, spec: Mapping[str, Any], parent: Optional[Parent], deltas: int = 0) -> Capture:
         """Collect the state as it is now, to be written while training goes on; one at a time.
@@ -114,7 +114,7 @@ class TrainerState:
         groups: Dict[str, Arrays] = {"dense": self._copies, **self._small_groups()}
         rows = {}
         for lookup in self.lookups:
-            taken = lookup.table.capture(whole=parent is None)
+            taken = lookup.table.changes.capture(whole=parent is None)
             groups[TABLE + lookup.table_name] = taken.arrays
             rows[TABLE + lookup.table_name] = dict(taken.rows)
         return Capture(groups, rows, self._meta(spec), parent, deltas)

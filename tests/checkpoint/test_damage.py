@@ -30,7 +30,7 @@ class Trainer:
     def __init__(self, folder):
         self.store = CheckpointStore(folder)
         self.table = HashTable(4, Adagrad(), admission=MinCount(2))
-        self.table.follow_changes()
+        self.table.changes.follow()
 
     def write(self, step, parent=None):
         while self.table.step < step:
@@ -40,7 +40,7 @@ class Trainer:
         self.table.evict(np.array([step]))
         dense = {"weight": np.full((3, 5), step, np.float32), "bias": np.zeros(5, np.float32)}
         meta = {"progress": {"step": step, "rows_trained": 100 * step}, "tables": {"deep": self.table.about()}}
-        taken = self.table.capture(whole=parent is None)
+        taken = self.table.changes.capture(whole=parent is None)
         groups = {"dense": dense, "table-deep": taken.arrays, "window": {"labels": np.full(7, float(step))}}
         return self.store.write(step, Capture(groups, {"table-deep": dict(taken.rows)}, meta, parent))
 

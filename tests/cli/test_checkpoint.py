@@ -66,7 +66,7 @@ class Run:
         self.store = CheckpointStore(folder)
         self.table = HashTable(2, SGD(1.0), init=Constant(0.0), admission=MinCount(1))
         self.window = ProgressiveWindow(4)
-        self.table.follow_changes()
+        self.table.changes.follow()
         parent = None
         for step in (10, 20, 30):
             path = self.write(step, parent)
@@ -83,7 +83,7 @@ class Run:
             self.table.evict(np.array([10]))
         good = step / 100
         self.window.update(np.array([1, 1, 0, 0]), np.array([0.5 + good, 0.2 + good, 0.5, 0.1]))
-        taken, window = self.table.capture(parent is None), self.window.state()
+        taken, window = self.table.changes.capture(parent is None), self.window.state()
         progress = {"step": step, "rows_trained": step * 100, "event_time": step * DAY}
         meta = {"progress": progress, "tables": {"deep": self.table.about()}, "window": {"size": 4}}
         meta["window"]["rows"] = window["rows"]

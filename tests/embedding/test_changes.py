@@ -89,7 +89,7 @@ def test_base_and_deltas_are_the_state_of_their_moment(kind: str, busy: float) -
     table = TABLES[kind]()
     for _ in range(5):
         train(table, rng)
-    table.follow_changes()
+    table.changes.follow()
     base: Dict[str, np.ndarray] = {}
     deltas: List[Dict[str, np.ndarray]] = []
     for number in range(40):
@@ -98,10 +98,10 @@ def test_base_and_deltas_are_the_state_of_their_moment(kind: str, busy: float) -
         if kind == "daily" and number % 7 == 6:
             table.shrink()
             table.end_day()
-            assert not table.changes_known
-        whole = not base or not table.changes_known or rng.random() < 0.1
+            assert not table.changes.known
+        whole = not base or not table.changes.known or rng.random() < 0.1
         expected = copied(table)
-        taken = table.capture(whole)
+        taken = table.changes.capture(whole)
         found = read(taken, table, rng, busy)
         if whole:
             base, deltas = found, []
@@ -116,15 +116,15 @@ def test_base_and_deltas_are_the_state_of_their_moment(kind: str, busy: float) -
 def test_a_delta_holds_what_was_touched_and_no_more() -> None:
     table = HashTable(DIM, Adagrad())
     train(table, np.random.default_rng(0))
-    table.follow_changes()
+    table.changes.follow()
     ids = np.array([1 << 40, 77 << 40])
     batch = table.prepare(ids)
     table.apply(batch, np.ones((2, DIM), np.float32))
     table.evict(np.array([2 << 40]))
-    found = read(table.capture(False), table, np.random.default_rng(1), 0.0)
+    found = read(table.changes.capture(False), table, np.random.default_rng(1), 0.0)
     assert sorted(found["ids"].tolist()) == ids.tolist()
     assert found["removed"].tolist() == [2 << 40]
-    assert read(table.capture(False), table, np.random.default_rng(1), 0.0)["ids"].size == 0
+    assert read(table.changes.capture(False), table, np.random.default_rng(1), 0.0)["ids"].size == 0
 
 
 def test_rows_before_and_after_following_have_one_digest() -> None:
@@ -132,31 +132,31 @@ def test_rows_before_and_after_following_have_one_digest() -> None:
     rng = np.random.default_rng(2)
     for _ in range(8):
         train(table, rng)
-    assert table.follow_changes() == row_digests(table.state())
+    assert table.changes.follow() == row_digests(table.state())
     other = TABLES["counted"]()
     other.load_state(copied(table))
-    assert other.follow_changes() == table.follow_changes()
+    assert other.changes.follow() == table.changes.follow()
 
 
 def test_a_snapshot_that_was_not_read_makes_the_next_one_whole() -> None:
     table = TABLES["plain"]()
     train(table, np.random.default_rng(0))
     with pytest.raises(RuntimeError):
-        table.capture(True)
-    table.follow_changes()
-    taken = table.capture(False)
+        table.changes.capture(True)
+    table.changes.follow()
+    taken = table.changes.capture(False)
     with pytest.raises(RuntimeError):
-        table.capture(True)
+        table.changes.capture(True)
     for rows in taken.rows.values():
         rows.close()
         rows.close()
-    assert not table.changes_known
+    assert not table.changes.known
     with pytest.raises(RuntimeError):
-        table.capture(False)
+        table.changes.capture(False)
     train(table, np.random.default_rng(1))
-    found = read(table.capture(True), table, np.random.default_rng(1), 0.0)
+    found = read(table.changes.capture(True), table, np.random.default_rng(1), 0.0)
     assert by_id(found) == by_id(table.state())
-    assert table.changes_known
+    assert table.changes.known
 
 
 def test_the_end_of_a_day_waits_for_what_is_being_read() -> None:
@@ -164,9 +164,9 @@ def test_the_end_of_a_day_waits_for_what_is_being_read() -> None:
     rng = np.random.default_rng(3)
     for _ in range(8):
         train(table, rng)
-    table.follow_changes()
+    table.changes.follow()
     expected = copied(table)
-    taken = table.capture(True)
+    taken = table.changes.capture(True)
     shrinking = threading.Thread(target=table.shrink)
     shrinking.start()
     shrinking.join(0.2)
@@ -175,14 +175,14 @@ def test_the_end_of_a_day_waits_for_what_is_being_read() -> None:
     shrinking.join(10)
     assert not shrinking.is_alive()
     assert by_id(copied(table)) != by_id(expected)
-    assert not table.changes_known
+    assert not table.changes.known
 
 
 def test_a_value_that_is_not_finite_is_noticed() -> None:
     table = HashTable(DIM, Adagrad())
-    table.follow_changes()
+    table.changes.follow()
     batch = table.prepare(np.array([3]))
     table.apply(batch, np.full((1, DIM), np.nan, np.float32))
-    rows = table.capture(True).rows[""]
+    rows = table.changes.capture(True).rows[""]
     assert [chunk["ids"].tolist() for chunk in rows.chunks()] == [[3]]
     assert not rows.finite
