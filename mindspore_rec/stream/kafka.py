@@ -55,6 +55,8 @@ class OffsetOutOfRange(UserError, LookupError):
     def __init__(self, topic: str, partition: int, offset: int, low: int, high: int) -> None:
         self.partition, self.offset, self.low, self.high = partition, offset, low, high
         cause = "older messages were removed" if offset < low else "the broker lost newer ones"
+        if low <= offset <= high:
+            cause = "it was shorter a moment ago: the broker lost newer ones"
         super().__init__(
             f"topic {topic!r} partition {partition}: offset {offset} is not in the log, which holds {low} to {high} "
             f"({cause})"

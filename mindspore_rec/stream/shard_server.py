@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from typing import Dict, List, Protocol, Sequence
 
 from mindspore_rec.config import ConsumerConfig, UserError
@@ -13,7 +14,7 @@ from mindspore_rec.kill_points import reached
 from mindspore_rec.stream.channel import ChannelError, DataSender, Lane, Start, Started, StartRequest
 from mindspore_rec.stream.control import start_time
 from mindspore_rec.stream.frame import Frame
-from mindspore_rec.stream.kafka import BrokerUnreachable, NotAcknowledged, Source
+from mindspore_rec.stream.kafka import BrokerUnreachable, NotAcknowledged, OffsetOutOfRange, Source
 from mindspore_rec.stream.lane import PartitionLane
 from mindspore_rec.stream.messages import Message
 from mindspore_rec.stream.position import RowPosition
@@ -246,11 +247,19 @@ class ShardServer:
         timeout = max(0.0, min([POLL_SECONDS, *due]))
         count = max(1, min(MAX_POLL_MESSAGES, int(POLL_ROWS / self._message_rows)))
         by_partition: Dict[int, List[Message]] = {}
-        for message in self._source.poll(count, timeout):
+        for message in self._poll(count, timeout):
             by_partition.setdefault(message.partition, []).append(message)
         for partition, messages in by_partition.items():
             if partition in self._lanes:
                 self._take(self._lanes[partition], messages)
+
+    def _poll(self, count: int, timeout: float) -> List[Message]:
+        try:
+            return self._source.poll(count, timeout)
+        except OffsetOutOfRange:
+            with suppress(BrokerUnreachable):
+                self._watch.refresh(self._watch.topic_id)  # where the topic is another one, that is the reason
+            raise
 
     def _take(self, lane: PartitionLane, messages: Sequence[Message]) -> None:
         """Transform a lane's next messages."""

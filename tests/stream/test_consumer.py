@@ -21,7 +21,14 @@ from mindspore_rec.stream.brokers import Broker
 from mindspore_rec.stream.channel import ChannelError, DataReceiver
 from mindspore_rec.stream.consumer import Consumer
 from mindspore_rec.stream.interleave import Batch
-from mindspore_rec.stream.kafka import BrokerUnreachable, OffsetOutOfRange, create_topic, open_sink, open_source
+from mindspore_rec.stream.kafka import (
+    BrokerUnreachable,
+    OffsetOutOfRange,
+    TopicRecreated,
+    create_topic,
+    open_sink,
+    open_source,
+)
 from mindspore_rec.stream.messages import Message
 from mindspore_rec.stream.position import RowPosition, StreamPosition
 from tests.stream.free_ports import free_ports
@@ -260,6 +267,21 @@ def test_each_start_seeks_anew(port: int, dead_letters: Path) -> None:
     assert [row for row in rows if row < 500] == good(0, 500)[: len([row for row in rows if row < 500])]
     assert [row for row in rows if row >= 500] == good(500, 1000)[: len([row for row in rows if row >= 500])]
     assert len(rows) == 15 * 32
+
+
+def test_a_topic_created_anew_is_noticed_while_it_is_read(port: int, dead_letters: Path) -> None:
+    source = MemorySource(logs())
+    source.topic_id = "one"
+    with running(configuration(port, dead_letters), source) as consumer:
+        batches = batches_of(configuration(port, dead_letters))
+        first = batches.next_batch()
+        assert first is not None and first.info.position.topic_id == "one"
+        source.topic_id = "another"
+        with pytest.raises(ChannelError, match=r"'clicks' was deleted and created anew: its id is another, .* of one"):
+            list(batches)
+        batches.close()
+        consumer.join()
+    assert isinstance(consumer.error, TopicRecreated)
 
 
 class TestRefusals:

@@ -297,6 +297,7 @@ def add_partitions(config: ProducerConfig, count: int) -> None:
         assert time.monotonic() < deadline
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 @pytest.mark.parametrize("client", ["confluent", "kafka-python"])
 def test_a_broker_that_is_killed_and_back_loses_and_doubles_nothing(
@@ -369,6 +370,7 @@ def test_a_signal_ends_the_program_with_status_0(config: ProducerConfig, number:
     assert rows_in_topic(config) == expected(1234, 100, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 @pytest.mark.parametrize("client", ["confluent", "kafka-python"])
 def test_the_program_survives_being_killed(config: ProducerConfig, client: str) -> None:
