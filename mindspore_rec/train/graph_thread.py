@@ -17,6 +17,7 @@ from typing import Any, Callable
 import mindspore as ms
 
 from mindspore_rec.kill_points import begins
+from mindspore_rec.train.subnormals import flush_subnormals, subnormals_flushed
 
 logger = logging.getLogger(__name__)
 LOWEST_PRIORITY = 19
@@ -41,7 +42,8 @@ class GraphThread:
         if not self._compiled or ms.get_context("device_target") != "CPU":
             if not self._compiled:
                 begins("compile")
-            result = self.cell(*inputs)
+            with subnormals_flushed():
+                result = self.cell(*inputs)
             self._compiled = True
             return result
         return _thread().submit(self.cell, *inputs).result()
@@ -49,10 +51,11 @@ class GraphThread:
 
 @cache
 def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="graph", initializer=_lower_priority)
+    return ThreadPoolExecutor(1, thread_name_prefix="graph", initializer=_prepare)
 
 
-def _lower_priority() -> None:
+def _prepare() -> None:
+    flush_subnormals()
     try:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
     except OSError as error:  # not allowed in some sandboxes; everything works, slower
