@@ -15,6 +15,7 @@ NAMED_SHARE = 0.25
 """Of the kills, at a named point."""
 BEGIN, END = 0.03, 0.85
 """The share of rows between which kills are drawn: each must leave rows to train after it."""
+MOST_MESSAGES = 10
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Kill:
         process: who is killed.
         rows: once so many rows were trained.
         point: the named point at which it dies then; None: at once.
-        times: and at which of its occurrences.
+        times: and at which of its occurrences; without a point: once the producer has sent so many messages since
+            its start, where it or the broker is killed.
     """
 
     process: str
@@ -91,7 +93,7 @@ def draw(kills: int, rows: int, seed: int, points: Sequence[str] = tuple(POINTS)
     plan = []
     for number, (process, name) in enumerate(everyone):
         share = BEGIN + (END - BEGIN) * (number + source.random()) / kills
-        times = source.randint(1, POINTS[name].most) if name else 1
+        times = source.randint(1, POINTS[name].most if name else MOST_MESSAGES)
         plan.append(Kill(process, int(share * rows), name, times))
     return plan
 

@@ -132,7 +132,7 @@ class ChaosRun:
         """Kill as planned and start again what was killed."""
         rows = self._audited.rows
         if kill.process == "broker":
-            self._until_sent(kill.times)
+            self._until_sent(kill.times)  # where all is produced, the consumer alone still reads
             self._broker.kill()
             self._note(kill, rows)
             self._broker.start()
@@ -149,8 +149,8 @@ class ChaosRun:
         """Kill a process in the midst of its work; the producer may have ended just before, then it is started anew."""
         self._doomed = kill.process
         while True:
-            if kill.process == "producer":
-                self._until_sent(kill.times)
+            if kill.process == "producer" and not self._until_sent(kill.times):
+                raise _all_is_produced()
             self._programs.send_signal(kill.process, signal.SIGKILL)
             while kill.process not in self._ended:
                 self._attend()
@@ -169,8 +169,8 @@ class ChaosRun:
             self._start(kill.process)
         deadline = time.monotonic() + POINT_SECONDS
         while self._programs.status(kill.process) != -signal.SIGKILL or kill.process not in self._ended:
-            if kill.process == "producer":
-                self._keep_producing()
+            if kill.process == "producer" and not self._keep_producing():
+                raise _all_is_produced()
             self._attend()
             if time.monotonic() > deadline:
                 raise self.failure(kill.process, f"did not reach {kill.order} within {POINT_SECONDS:g} s")
@@ -212,22 +212,24 @@ class ChaosRun:
             self._limit, self._seconds = min(self._limit + rows, self._rows), seconds
             self._start("producer")
 
-    def _keep_producing(self) -> None:
-        """Have the producer go on where it has ended, for it or the broker is to be killed meanwhile."""
-        if self._producing or self._programs.status("producer") != 0:
-            return
-        if self._limit == self._rows:
-            raise UserError("everything is produced, and the producer or the broker was still to be killed")
-        self._start_segment(self._lines.short_segment, SLOW_SECONDS)
+    def _keep_producing(self) -> bool:
+        """Have the producer go on where it has ended, to be killed meanwhile, it or the broker; whether it could."""
+        if not self._producing and self._programs.status("producer") == 0:
+            if self._limit == self._rows:
+                return False
+            self._start_segment(self._lines.short_segment, SLOW_SECONDS)
+        return True
 
-    def _until_sent(self, messages: int) -> None:
-        """Wait until the producer is at work and has sent so many messages since its start, so that it has more."""
+    def _until_sent(self, messages: int) -> bool:
+        """Wait until the producer is at work and has sent so many messages since its start; whether it could."""
         deadline = time.monotonic() + POINT_SECONDS
         while not (self._producing and self._messages() >= self._sent_before + messages):
-            self._keep_producing()
+            if not self._keep_producing():
+                return False
             self._attend()
             if time.monotonic() > deadline:
                 raise self.failure("producer", f"sent no {messages} messages within {POINT_SECONDS:g} s")
+        return True
 
     def _messages(self) -> int:
         """Messages in the topic."""
@@ -235,3 +237,7 @@ class ChaosRun:
             return 0  # it may not exist yet
         with closing(open_source(self._topic)) as source:
             return sum(source.watermarks(partition)[1] for partition in source.describe().partitions)
+
+
+def _all_is_produced() -> UserError:
+    return UserError("everything is produced, and the producer was still to be killed: too many kills for these rows")
