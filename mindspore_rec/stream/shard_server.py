@@ -6,19 +6,20 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from typing import Dict, List, Protocol, Sequence
+from typing import Dict, List, Sequence
 
 from mindspore_rec.config import ConsumerConfig, UserError
 from mindspore_rec.features.engine import FeatureEngine
 from mindspore_rec.kill_points import reached
 from mindspore_rec.stream.channel import ChannelError, DataSender, Lane, Start, Started, StartRequest
-from mindspore_rec.stream.control import start_time
 from mindspore_rec.stream.frame import Frame
-from mindspore_rec.stream.kafka import BrokerUnreachable, NotAcknowledged, OffsetOutOfRange, Source
+from mindspore_rec.stream.kafka import BrokerUnreachable, OffsetOutOfRange, Source
 from mindspore_rec.stream.lane import PartitionLane
+from mindspore_rec.stream.lane_start import check_positions, first_row
 from mindspore_rec.stream.messages import Message
 from mindspore_rec.stream.position import RowPosition
 from mindspore_rec.stream.progress import Progress
+from mindspore_rec.stream.rejects import Rejects, RejectSink
 from mindspore_rec.stream.topic_watch import TopicWatch
 from mindspore_rec.stream.transform import Transformed, transform
 
@@ -33,20 +34,8 @@ POLL_ROWS = 8192
 MAX_POLL_MESSAGES = 4096
 WAITING_ROWS = 32768
 """About as many rows wait for credits, over all partitions, before nothing more is fetched."""
-FLUSH_SECONDS = 1.0
-"""How long one attempt to make rejects safe may take; no frame leaves before."""
 REFUSE_SECONDS = 1.0
 """How long a sender that cannot work waits for receivers to tell."""
-
-
-class RejectSink(Protocol):
-    """Where rejected rows go."""
-
-    def put(self, topic: str, partition: int, offset: int, row: int, reason: str, raw: bytes) -> None:
-        """Keep a rejected row."""
-
-    def flush(self, timeout: float) -> None:
-        """Return once every row put is safe. Raises ``NotAcknowledged`` where they are not after so many seconds."""
 
 
 class ShardServer:
@@ -67,7 +56,7 @@ class ShardServer:
         self._source = source
         self._engine = engine
         self._sender = sender
-        self._rejects = rejects
+        self._rejects = Rejects(config.topic, rejects)
         self._watch = TopicWatch(config.topic, source)
         self._known = self._watch.partitions
         self._lanes: Dict[int, PartitionLane] = {}
@@ -76,7 +65,6 @@ class ShardServer:
         self._finished: Dict[int, bool] = {}
         self._ends: Dict[int, int] = {}
         self._message_rows = 1000.0
-        self._unsafe_rejects = False
         self.rows_sent = 0
         self.rows_rejected = 0
         self._progress = Progress()
@@ -148,7 +136,7 @@ class ShardServer:
             others = self._lanes_but(shard)
             self._watch.refresh(start.topic_id or (self._watch.topic_id if others else ""))
             mine_now = self._partitions_of(shard)
-            self._check_positions(start, mine_now)
+            check_positions(start, self._config.topic, mine_now)
             # Partitions that were added since a stream began wait for the trainer's next start.
             mine = sorted(start.positions) if start.running else mine_now
             lanes = {partition: self._lane(partition, shard, start) for partition in mine}
@@ -175,27 +163,8 @@ class ShardServer:
         _log.info("shard %d starts: partition %s", shard, places or "none here")
         self._watch.tell_unread(mine_now, self._lanes)
 
-    def _check_positions(self, start: Start, mine: Sequence[int]) -> None:
-        if start.topic not in ("", self._config.topic):
-            raise ChannelError(f"topic: the trainer's position is in {start.topic!r}, expected {self._config.topic!r}")
-        others = sorted(set(start.positions) - set(mine))
-        if others:
-            raise ChannelError(
-                f"positions: partition {others[0]} is not among those of this shard and consumer {list(mine)}; "
-                "were num_shards, num_consumers or the topic changed?"
-            )
-
     def _lane(self, partition: int, shard: int, start: Start) -> PartitionLane:
-        low, high = self._source.watermarks(partition)
-        moment = start_time(start.rule)
-        if partition in start.positions:
-            begin = RowPosition(*start.positions[partition])
-        elif start.topic:  # added since the position was saved
-            begin = RowPosition(low, 0)
-        elif moment is not None:
-            begin = RowPosition(self._source.offset_at_time(partition, moment), 0)
-        else:
-            begin = RowPosition(low if start.rule == "earliest" else high, 0)
+        begin, high = first_row(self._source, partition, start)
         end = self._ends.setdefault(partition, high) if self._config.until_end else None
         if partition in start.ended:  # before this consumer was started, when the topic may have been shorter
             end = begin.offset
@@ -287,11 +256,7 @@ class ShardServer:
                 raise ChannelError(text)
             chunk = chunk.part(skipped, chunk.rows)
             rejects = [reject for reject in rejects if (reject.offset, reject.row) >= (offset, skipped)]
-        self._unsafe_rejects |= bool(rejects)
-        for reject in rejects:
-            self._rejects.put(
-                self._config.topic, lane.partition, reject.offset, reject.row, reject.reason, reject.raw
-            )
+        self._rejects.put(lane.partition, rejects)
         if not lane.cutter.rows:
             lane.waiting_since = time.monotonic()
         lane.cutter.add(chunk)
@@ -304,7 +269,7 @@ class ShardServer:
             waited = time.monotonic() - lane.waiting_since >= LINGER_SECONDS
             if lane.cutter.rows < self._config.window_size and not waited and not lane.fetched:
                 return
-            if not self._rejects_safe():
+            if not self._rejects.safe():
                 return
             frame = lane.cutter.cut(lane.high)
             if frame is not None:
@@ -313,17 +278,6 @@ class ShardServer:
 
     def _may_send(self, lane: PartitionLane) -> bool:
         return lane.cutter.rows > 0 and self._sender.credits(lane.shard, lane.partition) > 0
-
-    def _rejects_safe(self) -> bool:
-        """Whether no reject can be lost: else a trainer could save a position after it."""
-        if self._unsafe_rejects:
-            try:
-                self._rejects.flush(FLUSH_SECONDS)
-            except NotAcknowledged as error:
-                _log.debug("%s", error)
-                return False
-            self._unsafe_rejects = False
-        return True
 
     def _send_frame(self, lane: PartitionLane, frame: Frame) -> None:
         self._sender.send(frame.columns, shard_id=lane.shard, positions=frame.positions)

@@ -16,9 +16,12 @@ import pytest
 from mindspore_rec.stream.batches import StreamBatches
 from mindspore_rec.stream.brokers import BROKERS, Broker, KafkaBroker, free_port
 from mindspore_rec.stream.channel import ChannelError
+from mindspore_rec.stream.dead_letter import open_dead_letters
 from mindspore_rec.stream.kafka import OffsetOutOfRange, TopicMissing, TopicRecreated, create_topic, open_sink
 from mindspore_rec.stream.messages import encode_block
 from mindspore_rec.stream.position import StreamPosition
+from mindspore_rec.stream.rejects import Rejects
+from mindspore_rec.stream.transform import Reject
 from tests.stream.fault_topics import RunningConsumer, Topic, by_partition, consumer_of, take, trainer_of, wait_until
 from tests.stream.free_ports import free_ports
 
@@ -80,11 +83,16 @@ class TestBroker:
     ) -> None:
         clicks.config = clicks.config.model_copy(update={"dead_letter_file": None})
         servers = clicks.broker.bootstrap_servers
-        with consumer_of(clicks.config), trainer_of(clicks.config) as batches:
+        letters = open_dead_letters(clicks.config)
+        rejects = Rejects(clicks.name, letters)
+        with letters, consumer_of(clicks.config), trainer_of(clicks.config) as batches:
             found = take(batches, 500)
             clicks.broker.kill()
             wait_until(lambda: f"Kafka broker {servers} is away, trying again" in caplog.text)
+            rejects.put(0, [Reject(0, 0, "label", b"7")])
+            assert not rejects.safe()  # and no frame leaves
             clicks.broker.start()
+            wait_until(rejects.safe)
             clicks.write(500)
             found += take(batches, len(clicks.good(0)) + len(clicks.good(1)) - 32 - sum(b.info.rows for b in found))
             wait_until(lambda: f"Kafka broker {servers} answers again" in caplog.text)

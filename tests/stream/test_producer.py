@@ -278,7 +278,7 @@ def test_the_topic_decides_how_many_partitions_there_are(config: ProducerConfig)
 @pytest.mark.kafka
 @pytest.mark.parametrize("client", ["confluent", "kafka-python"])
 @pytest.mark.parametrize("form", ["block", "tsv"])
-@pytest.mark.parametrize("rows", [300, 350, 500])
+@pytest.mark.parametrize("rows", [300, 350])
 def test_partitions_added_to_a_topic_are_refused(config: ProducerConfig, client: str, form: str, rows: int) -> None:
     """The last block alone fits two partitions by chance: its rows would come once more."""
     config = config.model_copy(update={"kafka_client": client, "format": form, "partitions": 1})
