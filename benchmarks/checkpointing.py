@@ -46,8 +46,9 @@ from mindspore_rec.train.window_monitor import WindowMonitor
 BATCH = 4096
 FULL_EVERY, FULLS = 40, 5
 DELTA_STEPS = 50
-SEGMENT_SECONDS, SEGMENTS = 22.0, 4
+SEGMENTS = 4  # of each kind
 DELTA_SECONDS = 5.0
+SEGMENT_STEPS = 110  # some 23 s
 Batch = Tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -182,13 +183,15 @@ def deltas(state: TrainerState, monitor: WindowMonitor, feed: Feed, folder: Path
     size = sum(manifest_of(base).files.values())
     dense = manifest_of(base).files["dense.safetensors"]
     ratios, touched = [], []
+    whole = manifest_of(base)
     for manifest in first:
-        tables = {name: about.rows[""] for name, about in manifest.groups.items() if "" in about.rows}
+        tables = {name: about.rows[""].changed for name, about in manifest.groups.items() if "" in about.rows}
         ideal = sum(
-            manifest_of(base).files[f"{n}.safetensors"] * rows.changed / rows.total for n, rows in tables.items()
+            whole.files[f"{name}.safetensors"] * changed / whole.groups[name].rows[""].total
+            for name, changed in tables.items()
         )
         ratios.append(sum(manifest.files.values()) / (ideal + dense))
-        touched.append(sum(rows.changed for rows in tables.values()) // len(tables))
+        touched.append(sum(tables.values()) // len(tables))
     return {
         "touched_rows": int(statistics.median(touched)),
         "rows": {name: about.rows[""].total for name, about in first[-1].groups.items() if "" in about.rows},
@@ -206,11 +209,11 @@ def throughput(state: TrainerState, monitor: WindowMonitor, feed: Feed, folder: 
     store = CheckpointStore(folder / "throughput", keep=1)
     first = Timed(store, state, Every(steps=1))
     state.model.online_train(Batches(feed.batches(1)), callbacks=[monitor, first])
-    restored, found = first.manifests[-1], {"with": [], "without": []}  # type: Any, Dict[str, List[float]]
-    steps = 100
+    restored = first.manifests[-1]
+    found: Dict[str, List[float]] = {"with": [], "without": []}
     count = 0
     for segment in range(2 * SEGMENTS):
-        batches, times = feed.batches(steps), StepTimes()
+        batches, times = feed.batches(SEGMENT_STEPS), StepTimes()
         callbacks: List[Callback] = [monitor, times]
         kind = "without" if segment % 4 in (1, 2) else "with"
         if kind == "with":
