@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Makes .venv with Python 3.10-3.12 and installs the package in it. Does nothing when nothing changed.
-# PYTHON=/path/to/python chooses the interpreter; SETUP_EXTRAS (default broker,dev) what is installed beside the package.
+# PYTHON=/path/to/python chooses the interpreter; SETUP_EXTRAS (default broker,dev,mpi) what is installed beside the package.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 venv=.venv
-extras=${SETUP_EXTRAS:-broker,dev}
+extras=${SETUP_EXTRAS:-broker,dev,mpi}
 log=.cache/setup.log
 
 say() { printf 'setup: %s\n' "$*"; }
