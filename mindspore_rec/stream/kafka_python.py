@@ -208,6 +208,8 @@ class KafkaPythonSink:
         if not topic_partitions(config, topic):
             self.close()
             raise TopicMissing(topic, config.bootstrap_servers)
+        with user_errors(config):
+            self._producer.partitions_for(topic)  # else the first send would wait for a broker that is away
 
     def send(
         self,
