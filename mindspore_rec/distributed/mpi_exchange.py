@@ -133,9 +133,7 @@ def _start_mpi() -> ModuleType:
 def _check(heads: np.ndarray, layout: RowLayout) -> np.ndarray:
     """The numbers of rows of heads, int64 [ranks, 2]: rows and fingerprint of their layout."""
     counts = heads[:, 0]
-    strange = np.flatnonzero(heads[:, 1] != layout.fingerprint)
-    if len(strange):
-        raise ValueError(f"rank {strange[0]} has other rows than {layout.dtype} of shape {layout.shape}")
+    layout.check(heads[:, 1])
     if counts.max() > LARGEST_COUNT:
         raise ValueError(f"expected at most {LARGEST_COUNT} rows, not {counts.max()}")
     return counts

@@ -53,6 +53,16 @@ class RowLayout:
         """A number that is the same on ranks with the same layout, and hardly on others."""
         return zlib.crc32(f"{self.dtype.str}{self.shape}".encode())
 
+    def check(self, fingerprints: np.ndarray) -> None:
+        """Compare with those of all ranks, by their number.
+
+        Raises:
+            ValueError: one has another layout.
+        """
+        strange = np.flatnonzero(fingerprints != self.fingerprint)
+        if len(strange):
+            raise ValueError(f"rank {strange[0]} has other rows than {self.dtype} of shape {self.shape}")
+
     def empty(self, rows: int) -> np.ndarray:
         """An array of so many rows, not filled."""
         return np.empty((rows, *self.shape), self.dtype)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
-import socket
 import sys
 import time
 from pathlib import Path
@@ -15,21 +13,20 @@ from typing import Callable, Dict, List
 import pytest
 
 from mindspore_rec.cli.processes import Programs
+from mindspore_rec.distributed.launchers import dynamic_environments, find_mpirun, mpirun_command, without_launcher
 from tests.source_tree import REPOSITORY
 
 WORKER = Path(__file__).with_name("exchange_worker.py")
-MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-LAUNCHER_VARIABLES = ("MS_", "OMPI_", "PMI", "PRTE_", "RANK_")
+ENVIRON = {
+    **without_launcher(),
+    "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    **{"PYTHONUNBUFFERED": "1", "GLOG_v": "3"},
+}
 
 needs_mpi = pytest.mark.skipif(
-    importlib.util.find_spec("mpi4py") is None or MPIRUN is None, reason="needs mpirun and mpi4py: the extra [mpi]"
+    importlib.util.find_spec("mpi4py") is None or find_mpirun() is None,
+    reason="needs mpirun and mpi4py: the extra [mpi]",
 )
-
-
-def environ(**variables: str) -> Dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHER_VARIABLES)}
-    path = os.pathsep.join([str(REPOSITORY), *filter(None, [own.get("PYTHONPATH")])])
-    return {**own, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "GLOG_v": "3", **variables}
 
 
 def command(folder: Path, task: str) -> List[str]:
@@ -37,21 +34,16 @@ def command(folder: Path, task: str) -> List[str]:
 
 
 def start_mpirun(programs: Programs, size: int, folder: Path, task: str) -> List[str]:
-    options = ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-np", str(size)]
-    programs.start("mpirun", [str(MPIRUN), *options, *command(folder, task)], environ())
+    programs.start("mpirun", mpirun_command(size, command(folder, task)), ENVIRON)
     return ["mpirun"]
 
 
 def start_dynamic(programs: Programs, size: int, folder: Path, task: str) -> List[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {"MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": str(port), "MS_WORKER_NUM": str(size)}
-    programs.start("scheduler", command(folder, task), environ(MS_ROLE="MS_SCHED", **shared))
-    names = [f"worker-{rank}" for rank in range(size)]
-    for rank, name in enumerate(names):
-        programs.start(name, command(folder, task), environ(MS_ROLE="MS_WORKER", MS_NODE_ID=str(rank), **shared))
-    return [*names, "scheduler"]
+    scheduler, workers = dynamic_environments(size, ENVIRON)
+    environs = {"scheduler": scheduler, **{f"rank-{rank}": worker for rank, worker in enumerate(workers)}}
+    for name, environ in environs.items():
+        programs.start(name, command(folder, task), environ)
+    return list(environs)
 
 
 def wait_for(programs: Programs, names: List[str], seconds: float) -> Dict[str, int]:
