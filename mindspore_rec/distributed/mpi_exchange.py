@@ -7,6 +7,7 @@ is done, not in a ``finally`` that a failing rank runs through too: there it wou
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
@@ -17,6 +18,10 @@ from mindspore_rec.distributed.row_layout import RowLayout, as_bytes
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+SPIN, NAP = 0.002, 0.0002
+"""Seconds: a rank that waits for the others looks without a pause so long, and then each time it wakes up. MPI's own
+waiting never pauses: it would take a core from the rank it waits for, and go on all night where no rows come."""
 
 LARGEST_COUNT = 2**31 - 1
 """MPI counts in C ints. We count rows, not bytes, so large arrays pass."""
@@ -51,7 +56,7 @@ class MpiExchange:
         sent = np.array([[len(part), layout.fingerprint] for part in parts], np.int64)
         received = np.empty_like(sent)
         with self._errors():
-            self._comm.Alltoall([sent, self._mpi.INT64_T], [received, self._mpi.INT64_T])
+            self._wait(self._comm.Ialltoall([sent, self._mpi.INT64_T], [received, self._mpi.INT64_T]))
         _check(sent, layout)
         arrived = [layout.empty(rows) for rows in _check(received, layout)]
         arrived[self.rank] = parts[self.rank]
@@ -70,7 +75,7 @@ class MpiExchange:
         heads = np.empty((self.size, 2), np.int64)
         own = np.array([len(array), layout.fingerprint], np.int64)
         with self._errors():
-            self._comm.Allgather([own, self._mpi.INT64_T], [heads, self._mpi.INT64_T])
+            self._wait(self._comm.Iallgather([own, self._mpi.INT64_T], [heads, self._mpi.INT64_T]))
         counts = _check(heads, layout)
         ends = np.cumsum(counts)
         if ends[-1] > LARGEST_COUNT:
@@ -88,7 +93,7 @@ class MpiExchange:
             raise ValueError(f"expected a root from 0 to {self.size - 1}, not {root}")
         size = np.array([len(content)], np.int64)
         with self._errors():
-            self._comm.Bcast([size, self._mpi.INT64_T], root)
+            self._wait(self._comm.Ibcast([size, self._mpi.INT64_T], root))
             data = np.frombuffer(content, np.uint8) if self.rank == root else np.empty(int(size[0]), np.uint8)
             for start in range(0, len(data), LARGEST_COUNT):
                 self._comm.Bcast([data[start : start + LARGEST_COUNT], self._mpi.BYTE], root)
@@ -99,7 +104,16 @@ class MpiExchange:
         if not self._closed:
             self._closed = True
             with self._errors():
+                self._wait(self._comm.Ibarrier())
                 self._mpi.Finalize()
+
+    @staticmethod
+    def _wait(request: Any) -> None:
+        """Until all ranks have come to the same call; what follows is short, and MPI itself waits."""
+        patience = time.monotonic() + SPIN
+        while not request.Test():
+            if time.monotonic() > patience:
+                time.sleep(NAP)
 
     def _rows(self, array: np.ndarray, layout: RowLayout) -> Tuple[np.ndarray, int, Any]:
         row_type = self._row_types.get(layout.nbytes)

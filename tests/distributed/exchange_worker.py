@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import List, Tuple
@@ -22,6 +23,7 @@ SEED = 20240501
 DTYPES = (np.int64, np.float32, np.int32, np.uint8)
 ROUNDS = 50
 LARGE = 20_000_000  # bytes
+PAUSE = 1.0  # seconds in which all ranks wait for the first
 
 
 def random_rows(key: Tuple[int, ...], dtype: type, rows: int, shape: Tuple[int, ...]) -> np.ndarray:
@@ -47,6 +49,7 @@ class Contract:
     def run(self) -> int:
         self.check_special_cases()
         self.check_refusals()
+        self.check_waiting()
         for number in range(ROUNDS):
             self.check_random_round(number)
         self.exchange.close()
@@ -135,6 +138,16 @@ class Contract:
             with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):
                 call()
             self.checks += 1
+
+    def check_waiting(self) -> None:
+        """A rank that waits leaves the processor to the others."""
+        self.exchange.sum(np.ones(1))
+        used, end = time.process_time(), time.monotonic() + PAUSE
+        while self.rank == 0 and time.monotonic() < end:
+            time.sleep(max(end - time.monotonic(), 0))
+        self.exchange.sum(np.ones(1))
+        assert time.process_time() - used < 0.4 * PAUSE
+        self.checks += 1
 
     def same(self, found: List[np.ndarray], expected: List[np.ndarray]) -> None:
         assert len(found) == len(expected)
