@@ -196,6 +196,13 @@ class RowStore:
         self._store[rows, self._weight_words :] = values[:, self.dim :]
 
 
+def repeat_rows(weights: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """Return float32[n, dim], `weights[inverse]`, of float32[u, dim] and int32[n]."""
+    repeated = np.empty((inverse.size, weights.shape[1]), np.float32)
+    _repeat(weights, inverse, repeated, 0, inverse.size)
+    return repeated
+
+
 def weight_words(dim: int, row_type: str) -> int:
     """Float32 words that the weights of a row take.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from mindspore import Parameter, Tensor
@@ -19,7 +19,7 @@ IdsKey = Tuple[Tuple[int, Tuple[int, ...]], ...]
 
 
 @dataclass
-class _TableBlocks:
+class TableBlocks:
     """All calls of one lookup: a block of rows for each, in buffers that are filled anew every step."""
 
     cell: HashEmbeddingLookup
@@ -42,6 +42,30 @@ class _TableBlocks:
         """Return [u], what each id gets of the values of columns, where the lookup has such values."""
         return None if values is None else smallest_of_columns(distinct, values, self.widths)
 
+    def read(self, batch: Prepared, rows: int) -> None:
+        """Gather the rows of a batch of `rows` rows."""
+        if len(self.buffers) == 1:
+            used = rows * self.widths[0]
+            self.cell.table.read(batch, out=self.buffers[0].reshape(-1, self.cell.embedding_size)[:used])
+            self._publish(rows)
+        else:
+            self.fill(self.cell.table.read(batch), rows)
+
+    def fill(self, gathered: np.ndarray, rows: int) -> None:
+        """Take over float32[n, dim], the rows of all calls for a batch of `rows` rows."""
+        begin = 0
+        for buffer, width in zip(self.buffers, self.widths):
+            count = rows * width
+            buffer.reshape(-1, self.cell.embedding_size)[:count] = gathered[begin : begin + count]
+            begin += count
+        self._publish(rows)
+
+    def _publish(self, rows: int) -> None:
+        """Hand the buffers to the graph, which is done with them once the outputs have been read."""
+        for buffer, parameter in zip(self.buffers, self.rows):
+            buffer[rows:] = 0.0
+            parameter.set_data(Tensor.from_numpy(buffer))
+
 
 class BatchBlocks:
     """Graph parameters that hold the rows of a batch of up to `capacity` rows, for each lookup of a network."""
@@ -51,66 +75,79 @@ class BatchBlocks:
         cells: Dict[str, List[LookupCall]] = {}
         for call in calls:
             cells.setdefault(call.cell.table_name, []).append(call)
-        self._tables = [_make(table_calls, capacity) for table_calls in cells.values()]
+        self.tables = [_make(table_calls, capacity) for table_calls in cells.values()]
 
     @property
     def row_parameters(self) -> List[Parameter]:
         """The blocks a gradient is wanted for, in the order `sum_gradients` takes it."""
-        return [block for table in self._tables for block in table.rows]
+        return [block for table in self.tables for block in table.rows]
 
     def attach(self) -> None:
         """Make the lookups read these blocks in the next compilation."""
-        for table in self._tables:
+        for table in self.tables:
             table.cell.use_blocks(table.rows, table.ids)
 
-    def fill(self, inputs: Sequence[np.ndarray], rows: int, create: bool) -> List[Prepared]:
+    def fill(self, inputs: Sequence[np.ndarray], rows: int, create: bool) -> List[Any]:
         """Gather the rows of the first `rows` rows of `inputs`; the rest of the blocks becomes zero.
 
         Args:
             create: give unknown ids a row (training); else they read as zeros.
+
+        Returns:
+            what `sum_gradients` and `apply` want to know of each table.
         """
         shared: Dict[IdsKey, DistinctIds] = {}
-        for table in self._tables:
+        for table in self.tables:
             if table.key not in shared:
                 ids = [call.ids(inputs)[:rows].reshape(-1) for call in table.calls]
                 shared[table.key] = distinct_ids(ids[0] if len(ids) == 1 else np.concatenate(ids))
-
-        def prepare(table: _TableBlocks) -> Prepared:
-            host, distinct = table.cell.table, shared[table.key]
-            if not create:
-                return host.find(distinct)
-            return host.prepare(distinct, table.by_column(distinct, host.rule_of_column))
-
-        prepared = in_parallel(prepare, self._tables)
-        for table, batch in zip(self._tables, prepared):
-            _read(table, batch, rows)
+        prepared = self.gather(shared, rows, create)
+        for table in self.tables:
             for k, parameter in enumerate(table.ids):
                 call = table.calls[k]
                 parameter.set_data(Tensor(call.ids(inputs).reshape(self.capacity, *call.shape)))
         return prepared
 
+    def gather(self, shared: Dict[IdsKey, DistinctIds], rows: int, create: bool) -> List[Any]:
+        """Fill the blocks with the rows of the distinct ids of a batch, by what tables read."""
+
+        def prepare(table: TableBlocks) -> Prepared:
+            host, distinct = table.cell.table, shared[table.key]
+            if not create:
+                return host.find(distinct)
+            return host.prepare(distinct, table.by_column(distinct, host.rule_of_column))
+
+        prepared = in_parallel(prepare, self.tables)
+        for table, batch in zip(self.tables, prepared):
+            table.read(batch, rows)
+        return prepared
+
+    def gradients(self, grads: Sequence[np.ndarray], rows: int) -> Iterator[np.ndarray]:
+        """Yield float32[n, dim] for each table, the gradients of the rows of the first `rows` rows of the batch."""
+        k = 0
+        for table in self.tables:
+            parts = [grad[:rows].reshape(-1, table.cell.embedding_size) for grad in grads[k : k + len(table.calls)]]
+            k += len(table.calls)
+            yield parts[0] if len(parts) == 1 else np.concatenate(parts)
+
     def sum_gradients(
-        self, prepared: Sequence[Prepared], grads: Sequence[np.ndarray], rows: int
+        self, prepared: Sequence[Any], grads: Sequence[np.ndarray], rows: int
     ) -> Tuple[List[np.ndarray], bool]:
         """Sum the gradients of a mean loss over `rows` rows into those of the summed loss, by distinct id.
 
         Returns:
             float32[u, dim] for each table, and whether all of them can be used.
         """
-        sums, usable, k = [], True, 0
-        for table, batch in zip(self._tables, prepared):
-            parts = [grad[:rows].reshape(-1, table.cell.embedding_size) for grad in grads[k : k + len(table.calls)]]
-            k += len(table.calls)
-            total, good = table.cell.table.sum_gradients(
-                batch, parts[0] if len(parts) == 1 else np.concatenate(parts), float(rows)
-            )
+        sums, usable = [], True
+        for table, batch, grad in zip(self.tables, prepared, self.gradients(grads, rows)):
+            total, good = table.cell.table.sum_gradients(batch, grad, float(rows))
             sums.append(total)
             usable &= good
         return sums, usable
 
     def apply(
         self,
-        prepared: Sequence[Prepared],
+        prepared: Sequence[Any],
         sums: Sequence[np.ndarray],
         labels: Optional[np.ndarray] = None,
         seconds: Optional[float] = None,
@@ -121,7 +158,7 @@ class BatchBlocks:
             labels: [rows, ...], the first of each row is the click that tables count; None where there are none.
             seconds: time of the batch, since 1970; default: now.
         """
-        for table, batch, total in zip(self._tables, prepared, sums):
+        for table, batch, total in zip(self.tables, prepared, sums):
             host, distinct = table.cell.table, batch.distinct
             clicks = None
             if labels is not None and host.has_statistics:
@@ -131,7 +168,7 @@ class BatchBlocks:
             host.apply(batch, total, rates, clicks=clicks, seconds=seconds)
 
 
-def _make(calls: List[LookupCall], capacity: int) -> _TableBlocks:
+def _make(calls: List[LookupCall], capacity: int) -> TableBlocks:
     cell = calls[0].cell
     name = cell.table_name
     columns = sum(len(call.columns) for call in calls)
@@ -150,20 +187,4 @@ def _make(calls: List[LookupCall], capacity: int) -> _TableBlocks:
             )
             for k, call in enumerate(calls)
         )
-    return _TableBlocks(cell, calls, buffers, rows, ids)
-
-
-def _read(table: _TableBlocks, batch: Prepared, rows: int) -> None:
-    """Gather into the buffers and hand them to the graph, which is done with them once the outputs have been read."""
-    flat = [buffer.reshape(-1, table.cell.embedding_size) for buffer in table.buffers]
-    used = [rows * len(call.columns) for call in table.calls]
-    if len(flat) == 1:
-        table.cell.table.read(batch, out=flat[0][: used[0]])
-    else:
-        gathered, begin = table.cell.table.read(batch), 0
-        for buffer, count in zip(flat, used):
-            buffer[:count] = gathered[begin : begin + count]
-            begin += count
-    for buffer, count, parameter, block in zip(flat, used, table.rows, table.buffers):
-        buffer[count:] = 0.0
-        parameter.set_data(Tensor.from_numpy(block))
+    return TableBlocks(cell, calls, buffers, rows, ids)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence
 
 import mindspore as ms
 from mindspore import nn
 from mindspore.train import Model, RunContext
 from mindspore.train.callback import _CallbackManager, _InternalCallbackParam
 
+from mindspore_rec.distributed.exchange import Alone, Exchange
+from mindspore_rec.distributed.rounds import latest, rounds
 from mindspore_rec.train.framework_checkpoint import TableSidecars, check_stamps, refresh_stamps
 from mindspore_rec.train.guard import NonFiniteGuard
 from mindspore_rec.train.hoist import lookup_cells
@@ -38,6 +40,9 @@ class RecModel(Model):
         metrics: as in `mindspore.Model`.
         guard: what to do with batches whose numbers are not finite; default: skip them, stop after ten in a row.
         clock: seconds since 1970, for batches that do not say when their rows were.
+        exchange: between the ranks of a job, each with its part of every batch and its share of every table; only
+            `online_train` works on more than one.
+        owners: ranks that tables are spread over; default: all.
         kwargs: further arguments of `mindspore.Model`.
     """
 
@@ -50,6 +55,8 @@ class RecModel(Model):
         *,
         guard: Optional[NonFiniteGuard] = None,
         clock: Callable[[], float] = time.time,
+        exchange: Optional[Exchange] = None,
+        owners: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
         self._lookups = lookup_cells(network)
@@ -65,6 +72,7 @@ class RecModel(Model):
             loss_fn = None  # the steps know it; the framework would allow no data set of more than two columns
         self._guard = guard or NonFiniteGuard()
         self._clock = clock
+        self.exchange, self._owners = exchange or Alone(), owners
         self.progress = TrainingProgress()
         super().__init__(network, loss_fn, optimizer, metrics, **kwargs)
 
@@ -122,13 +130,15 @@ class RecModel(Model):
 
     def _run_steps(self, dataset: Any, step: nn.Cell, callback: Any, context: RunContext) -> None:
         cb_params = context.original_args()
-        for batch in dataset.create_tuple_iterator(num_epochs=1, do_copy=False):
-            info = dataset.next_info() if hasattr(dataset, "next_info") else None
+        batches = iter(dataset.create_tuple_iterator(num_epochs=1, do_copy=False))
+        for own in rounds(batches, self.exchange, context.get_stop_requested):
+            batch = own if own is not None else dataset.empty_batch()
+            info = dataset.next_info() if own is not None and hasattr(dataset, "next_info") else None
             cb_params.train_dataset_element = batch
             cb_params.batch_info = info
             callback.on_train_step_begin(context)
             if isinstance(step, TrainStep):
-                event_time = getattr(info, "event_time_max", -1)
+                event_time = latest(self.exchange, getattr(info, "event_time_max", -1))
                 seconds = event_time / 1000 if event_time >= 0 else self._clock()
                 end_days(self._lookups, seconds)
                 step.at(seconds)
@@ -139,19 +149,19 @@ class RecModel(Model):
                 self._guard.skipped(result.skipped, result.rows, self.progress.step, self.progress.position)
             else:
                 self._guard.passed()
-                self.progress.advance(int(batch[0].shape[0]), info)
+                self.progress.advance(result.rows if result is not None else int(batch[0].shape[0]), info)
                 cb_params.cur_step_num = self.progress.step
                 cb_params.net_outputs = outputs
                 cb_params.step_result = result
                 callback.on_train_step_end(context)
-            if context.get_stop_requested():
-                break
 
     def _online_step(self, dataset: Any) -> nn.Cell:
         """Return our step, or the framework's for mixed precision and for networks that train themselves."""
         step = self._train_network
         if not self._lookups and self._optimizer is not None and not self._stock_options:
-            step = TrainStep(self._network, self._row_loss, self._optimizer)
+            step = TrainStep(self._network, self._row_loss, self._optimizer, self.exchange, self._owners)
+        if self.exchange.size > 1 and not isinstance(step, TrainStep):
+            raise ValueError("more than one rank: expected a network whose optimizer and loss the model knows")
         _expect_rows(step, dataset)
         return step
 
@@ -203,7 +213,7 @@ class RecModel(Model):
             return super()._build_train_network()
         if self._optimizer is None:
             raise ValueError("optimizer is None: a network with HashEmbeddingLookup needs one for its dense parameters")
-        return TrainStep(self._network, self._row_loss, self._optimizer)
+        return TrainStep(self._network, self._row_loss, self._optimizer, self.exchange, self._owners)
 
     def _build_predict_network(self) -> None:
         self._predict_network = PredictStep(self._network) if self._lookups else self._network

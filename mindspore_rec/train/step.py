@@ -8,10 +8,13 @@ from typing import Any, List, Optional, Sequence, Tuple
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
+from mindspore_rec.distributed.dense_sum import combine
+from mindspore_rec.distributed.exchange import Alone, Exchange
 from mindspore_rec.train.blocks import BatchBlocks
 from mindspore_rec.train.graph_thread import GraphThread
 from mindspore_rec.train.hoist import LookupCall, lookup_cells, trace_lookups
 from mindspore_rec.train.losses import by_row
+from mindspore_rec.train.sharded_blocks import ShardedBlocks
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,16 @@ class StepResult:
     labels: Optional[np.ndarray]
     rows: int
     skipped: str = ""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the graph gave for this rank's rows: mean loss, outputs, gradients of rows and of dense parameters."""
+
+    loss: float
+    outputs: np.ndarray
+    row_grads: List[np.ndarray]
+    dense_grads: List[Tensor]
 
 
 # A tuple given to a compiled cell counts as a constant and compiles it anew at every call: tensors go in one by one.
@@ -79,9 +92,11 @@ class _ApplyDense(nn.Cell):
 class HostStep(nn.Cell):
     """What the three steps share: lookups found once, one compiled graph per batch capacity."""
 
-    def __init__(self, network: nn.Cell) -> None:
+    def __init__(self, network: nn.Cell, exchange: Optional[Exchange] = None, owners: Sequence[int] = ()) -> None:
         super().__init__(auto_prefix=False)
         self.network = network
+        _hide(self, "exchange", exchange or Alone())
+        _hide(self, "owners", owners or range(self.exchange.size))
         _hide(self, "has_lookups", bool(lookup_cells(network)))
         _hide(self, "_calls", None)
         _hide(self, "_graphs", {})
@@ -92,7 +107,10 @@ class HostStep(nn.Cell):
             if self._calls is None:
                 calls: List[LookupCall] = trace_lookups(self.network, inputs) if self.has_lookups else []
                 _hide(self, "_calls", calls)
-            blocks = BatchBlocks(self._calls, capacity)
+            if self.exchange.size > 1:
+                blocks: BatchBlocks = ShardedBlocks(self._calls, capacity, self.exchange, self.owners)
+            else:
+                blocks = BatchBlocks(self._calls, capacity)
             self._graphs[capacity] = (GraphThread(self.graph(blocks)), blocks)
         graph, blocks = self._graphs[capacity]
         blocks.attach()
@@ -109,8 +127,15 @@ class TrainStep(HostStep):
     Nothing is updated, in no table and no parameter, where the loss or any gradient is not finite.
     """
 
-    def __init__(self, network: nn.Cell, loss_fn: Optional[nn.Cell], optimizer: nn.Cell) -> None:
-        super().__init__(network)
+    def __init__(
+        self,
+        network: nn.Cell,
+        loss_fn: Optional[nn.Cell],
+        optimizer: nn.Cell,
+        exchange: Optional[Exchange] = None,
+        owners: Sequence[int] = (),
+    ) -> None:
+        super().__init__(network, exchange, owners)
         self.loss = _Loss(network, loss_fn)
         self.optimizer = optimizer
         _hide(self, "batch_size", 0)
@@ -143,22 +168,41 @@ class TrainStep(HostStep):
         mask[:rows] = 1.0
         graph, blocks = self.blocks(inputs, capacity)
         prepared = blocks.fill(inputs, rows, create=True)
-        label = _tensor(padded[-1]) if labelled else _tensor(mask)
-        loss, logits, grads = graph(label, _tensor(mask), *[_tensor(array) for array in inputs])
-        value = float(loss.asnumpy())
-        count = len(blocks.row_parameters)
-        sums, usable = blocks.sum_gradients(prepared, [g.asnumpy() for g in grads[:count]], rows)
+        label = padded[-1] if labelled else mask
+        found = self._compute(graph, len(blocks.row_parameters), [label, mask, *inputs], rows)
+        sums, usable = blocks.sum_gradients(prepared, found.row_grads, rows)
+        loss, all_rows, grads = found.loss, rows, found.dense_grads
+        if self.exchange.size > 1:
+            all_rows, loss, usable, means = combine(self.exchange, rows, loss, usable, [g.asnumpy() for g in grads])
+            grads = [_tensor(mean) for mean in means]
         skipped = ""
-        if not np.isfinite(value):
-            skipped = f"loss is {value}"
-        elif not usable or not all(_usable(g.asnumpy()) for g in grads[count:]):
+        if not np.isfinite(loss):
+            skipped = f"loss is {loss}"
+        elif not usable or not all(_usable(grad.asnumpy()) for grad in grads):
             skipped = "a gradient is not finite"
-        else:
-            self._apply_dense(*grads[count:])
+        elif all_rows:
+            self._apply_dense(*grads)
             blocks.apply(prepared, sums, arrays[-1] if labelled else None, self.seconds)
-        outputs = logits.asnumpy()[:rows] if labelled else None
-        _hide(self, "result", StepResult(value, outputs, arrays[-1] if labelled else None, rows, skipped))
-        return loss
+        outputs, labels = (found.outputs, arrays[-1]) if labelled else (None, None)
+        if outputs is not None and labels is not None and self.exchange.size > 1:
+            outputs, labels = (np.concatenate(self.exchange.gather(part)) for part in (outputs, labels))
+        _hide(self, "result", StepResult(loss, outputs, labels, all_rows, skipped))
+        return Tensor(np.float32(loss))
+
+    def _compute(self, graph: Any, tables: int, inputs: Sequence[np.ndarray], rows: int) -> _Found:
+        """Run the graph; a rank without rows has nothing to compute."""
+        if not rows:
+            dense = [_tensor(np.zeros(parameter.shape, np.float32)) for parameter in self._dense]
+            none = [np.zeros((0, 1), np.float32)] * tables
+            return _Found(0.0, np.zeros((0, *inputs[0].shape[1:]), np.float32), none, dense)
+        loss, logits, grads = graph(*[_tensor(array) for array in inputs])
+        row_grads = [grad.asnumpy() for grad in grads[:tables]]
+        return _Found(
+            float(loss.asnumpy()),
+            logits.asnumpy()[:rows] if logits.ndim else logits.asnumpy(),
+            row_grads,
+            list(grads[tables:]),
+        )
 
 
 class EvalStep(HostStep):

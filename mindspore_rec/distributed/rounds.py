@@ -1,0 +1,34 @@
+"""Batches of several ranks in step: each round every rank has one, an empty one where it has no rows."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterator, Optional
+
+import numpy as np
+
+from mindspore_rec.distributed.exchange import Exchange
+
+
+def rounds(batches: Iterator[Any], exchange: Exchange, wants_stop: Callable[[], bool]) -> Iterator[Optional[Any]]:
+    """Yield this rank's batches, until all ranks are at their end or one wants to stop. Collective.
+
+    A rank whose batches have ended takes part with None.
+
+    Args:
+        batches: of this rank; it may wait for the next one.
+        wants_stop: asked before each round; a batch that was fetched before another rank said so is dropped.
+    """
+    ended = False
+    while True:
+        stop = wants_stop()
+        batch = None if ended or stop else next(batches, None)
+        ended = batch is None
+        told = exchange.sum(np.array([ended, stop], np.float32))
+        if told[0] == exchange.size or told[1]:
+            return
+        yield batch
+
+
+def latest(exchange: Exchange, event_time: int) -> int:
+    """Return the latest of the ranks' event times, in milliseconds since 1970, -1 where none is known. Collective."""
+    return int(max(times[0] for times in exchange.gather(np.array([event_time], np.int64))))
