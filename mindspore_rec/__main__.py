@@ -11,6 +11,7 @@ from mindspore_rec.config import ConfigError
 
 COMMANDS = {
     "quickstart": "run the whole pipeline on this machine, once, on synthetic clicks",
+    "launch": "run a program as several ranks, under mpirun or MindSpore's dynamic networking",
     "checkpoint": "list checkpoints, or verify every byte of them",
     "table": "say what a checkpoint knows of an embedding table, or of one id",
     "chaos": "kill every part of the pipeline many times, and show that no row is lost or doubled",

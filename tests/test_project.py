@@ -27,12 +27,12 @@ from tests.source_tree import (
 )
 
 ROOMS = (
-    *("features", "stream", "data", "embedding", "metrics", "checkpoint", "models", "train", "serving", "monitor"),
-    "cli",
+    *("features", "stream", "data", "embedding", "metrics", "checkpoint", "distributed", "models", "train", "serving"),
+    *("monitor", "launch", "cli"),
 )
 WITHOUT_KAFKA = ("features", "metrics", "embedding", "checkpoint")
 KAFKA_CLIENTS = {"confluent_kafka", "kafka"}
-ENTRIES = {f"{PACKAGE}.{name}" for name in ("__main__", "run", "launch")}
+ENTRIES = {f"{PACKAGE}.{name}" for name in ("__main__", "run")}
 MAX_LINES = 320
 MACHINE_PATHS = re.compile(r"(?<![\w./~}-])/(?:work|root|home)\b")
 

@@ -1,0 +1,46 @@
+"""A job from its first start to its end, started again when a rank dies."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Callable
+
+from mindspore_rec.launch.parent_death import adopt_orphans
+from mindspore_rec.launch.plan import Plan
+from mindspore_rec.launch.reports import Reports
+from mindspore_rec.launch.signals import StopRequests
+from mindspore_rec.launch.supervision import STOP_SECONDS, Attempt, Ending
+
+
+def run_job(
+    make_plan: Callable[[Path], Plan],
+    restarts: int,
+    show: Callable[[bytes], None],
+    tell: Callable[[str], None],
+    stop_seconds: float = STOP_SECONDS,
+) -> Ending:
+    """Run a job. It takes over the signals and all descendants of this process, which must have no other work.
+
+    Args:
+        make_plan: the processes of an attempt, given the path where their ranks report.
+        restarts: how often all ranks are started again after a failure; where they go on is their checkpoint's affair.
+        show: called with the lines of the first rank.
+        tell: called with a line of the launcher's own.
+        stop_seconds: that ranks have once they are asked to end.
+
+    Raises:
+        ConfigError: the processes cannot be started as configured.
+    """
+    with tempfile.TemporaryDirectory(prefix="mindspore_rec-launch-") as folder, StopRequests() as requests:
+        adopt_orphans()
+        for attempt in range(restarts + 1):
+            reports = Reports(Path(folder) / f"reports-{attempt}")
+            try:
+                ending = Attempt(make_plan(reports.path), reports, requests, show, stop_seconds).run()
+            finally:
+                reports.close()
+            if ending.kind != "failed" or ending.asked or attempt == restarts:
+                return ending
+            tell(f"{ending.what}; starting all ranks again, restart {attempt + 1} of {restarts}")
+    raise AssertionError("restarts is not negative")

@@ -1,0 +1,94 @@
+"""A job of several ranks as a user asks for it, and as processes to start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, Mapping, Optional, Tuple
+
+from mindspore_rec.launch.rank_log import log_path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to run.
+
+    Attributes:
+        program: its command line.
+        workers: ranks that train.
+        servers: ranks after them that only own shards of the tables; the framework takes both for workers.
+        host: address of this machine that the ranks talk through.
+        log_dir: folder of the logs.
+        first_rank: of those on this machine.
+        local_ranks: number of ranks on this machine.
+    """
+
+    program: Tuple[str, ...]
+    workers: int
+    servers: int
+    host: str
+    log_dir: Path
+    first_rank: int
+    local_ranks: int
+
+    @property
+    def size(self) -> int:
+        """Number of ranks."""
+        return self.workers + self.servers
+
+    def name(self, rank: int) -> str:
+        """What a rank is called in messages."""
+        return f"rank {rank}" if rank < self.workers else f"rank {rank} (server)"
+
+    def rank_log(self, rank: int) -> Path:
+        """All that a rank wrote."""
+        return log_path(self.log_dir, rank)
+
+
+@dataclass(frozen=True, eq=False)
+class Child:
+    """A process the launcher starts.
+
+    Attributes:
+        name: what it is called in messages.
+        command: program and arguments.
+        environ: its environment.
+        log: file of its output.
+        rank: the rank it is, if it is one.
+        service: the job is over without it; it is ended then.
+    """
+
+    name: str
+    command: Tuple[str, ...]
+    environ: Mapping[str, str] = field(repr=False)
+    log: Path
+    rank: Optional[int] = None
+    service: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Processes to start, in this order."""
+
+    job: Job
+    children: Tuple[Child, ...]
+
+
+def rank_command(job: Job, reports: Path) -> Tuple[str, ...]:
+    """The command line of a rank, whoever starts it."""
+    return (sys.executable, "-m", "mindspore_rec.launch.rank_log", str(reports), str(job.log_dir), *job.program)
+
+
+def shared_environment(job: Job, environ: Mapping[str, str]) -> Dict[str, str]:
+    """The variables of every process: what the user set, the package on the path, and the cores shared by the ranks."""
+    threads = str(max(1, len(os.sched_getaffinity(0)) // job.local_ranks))
+    return {
+        **{"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"},
+        **environ,
+        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, [environ.get("PYTHONPATH")])]),
+        "MSREC_SERVER_NUM": str(job.servers),
+    }
