@@ -2,7 +2,7 @@
 
     python benchmarks/checkpointing.py
 
-Wide&Deep with 5.86M rows a table, the default stream at batch 4096, checkpoints in the working folder. Stalls are the
+Wide&Deep with 5.86M rows a table, the default stream at batch 4096, checkpoints in run/. Stalls are the
 time the training thread spends in the checkpoint callback. Throughput is compared between segments with a delta every
 5 s and segments without any checkpoint, in turn. Prints one JSON line.
 """
@@ -233,6 +233,13 @@ def throughput(state: TrainerState, monitor: WindowMonitor, feed: Feed, folder: 
     }
 
 
+def _folder() -> Path:
+    """A new folder on the disk of the repository, which a temporary one may not be on."""
+    runs = Path(__file__).resolve().parents[1] / "run"
+    runs.mkdir(exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="checkpointing-", dir=runs))
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -244,7 +251,7 @@ def main() -> None:
     optimizer = nn.Adam(network.trainable_params(), learning_rate=1e-3)
     window = ProgressiveWindow(100_000)
     state, monitor = TrainerState(RecModel(network, LogLoss(), optimizer), window), WindowMonitor(window)
-    feed, folder = Feed(), Path(tempfile.mkdtemp(prefix="checkpointing-", dir="."))
+    feed, folder = Feed(), _folder()
     try:
         fill(state, feed, given.rows)
         found = {part.__name__: part(state, monitor, feed, folder) for part in (full_checkpoints, deltas, throughput)}

@@ -12,27 +12,33 @@ import json
 import logging
 import signal
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.cli.options import load, run_cli
 from mindspore_rec.config import ModelConfig, TrainConfig
+from mindspore_rec.distributed.exchange import Alone, Exchange
 from mindspore_rec.logs import quiet_mindspore, setup_logging
 
 logger = logging.getLogger(__name__)
 DEFAULT_CONFIG = Path(__file__).with_name("default_config.yaml")
 
 
-def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
-    """Train until stopped and return the summary."""
+def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int = 0) -> Dict[str, Any]:
+    """Train until stopped and return the summary.
+
+    Args:
+        exchange: between the ranks of a job; rank r reads shard r.
+        servers: the last so many ranks own the tables and read no shard; 0: all own a share.
+    """
     quiet_mindspore()
     from mindspore import nn
     from mindspore.train import Callback
 
-    from mindspore_rec import RecModel, StreamingDataset
+    from mindspore_rec import RecModel
+    from mindspore_rec.distributed.data import shard_dataset
     from mindspore_rec.metrics.progressive import ProgressiveWindow
     from mindspore_rec.models.rank.wide_deep.model import WideDeep
-    from mindspore_rec.stream.channel import DataReceiver
     from mindspore_rec.train.device import use_device
     from mindspore_rec.train.guard import NonFiniteGuard
     from mindspore_rec.train.hoist import lookup_cells
@@ -41,38 +47,26 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
     from mindspore_rec.train.progress_line import ProgressLine
     from mindspore_rec.train.resume import resume
     from mindspore_rec.train.row_audit import RowAudit
+    from mindspore_rec.train.stop_after import StopAfter
     from mindspore_rec.train.trainer_state import TrainerState
     from mindspore_rec.train.window_monitor import WindowMonitor
 
     use_device(config.device_target)
-    store = CheckpointStore(Path(config.checkpoint_path), config.keep_checkpoints, config.keep_every)
+    ranks = exchange or Alone()
+    owners = range(ranks.size - servers, ranks.size) if servers else range(ranks.size)
+    store = CheckpointStore(
+        Path(config.checkpoint_path), config.keep_checkpoints, config.keep_every, ranks.rank, ranks.size
+    )
     guard = NonFiniteGuard(dead_letters=store.folder / "skipped_batches.jsonl", last_checkpoint=store.newest_path)
     network = WideDeep(config)
     optimizer = nn.Adam(network.trainable_params(), learning_rate=config.dense_learning_rate)
-    model = RecModel(network, LogLoss(), optimizer, guard=guard)
+    model = RecModel(network, LogLoss(), optimizer, guard=guard, exchange=ranks, owners=owners)
     window = ProgressiveWindow(config.metrics_window)
     audits = {"audit": RowAudit(store.folder / "audit")} if config.audit_rows else {}
     state = TrainerState(model, window, config.model_dump(mode="json", include=set(ModelConfig.model_fields)), audits)
     restored = resume(config.resume, store, state)
 
-    receiver = DataReceiver(
-        config.address,
-        config.namespace,
-        shard_id,
-        config.dataset_name,
-        port=config.port,
-        num_shards=config.num_shards,
-        num_consumers=config.num_consumers,
-        max_queue_size=config.max_queue_size,
-    )
-    dataset = StreamingDataset(
-        receiver,
-        config.batch_size,
-        max_wait=config.max_wait,
-        position=model.progress.position,
-        start=config.start,
-        max_rows=config.max_rows,
-    )
+    dataset = shard_dataset(config, ranks, ranks.size - servers, model.progress)
     monitor = WindowMonitor(window)
     checkpoint = OnlineCheckpoint(
         store,
@@ -82,7 +76,11 @@ def train(config: TrainConfig, shard_id: int = 0) -> Dict[str, Any]:
         restored=restored,
     )
     progress = ProgressLine(window, config.report_seconds)
-    callbacks: List[Callback] = [monitor, *audits.values(), checkpoint, progress]
+    callbacks: List[Callback] = [monitor, *audits.values(), checkpoint]
+    if ranks.rank == 0:
+        callbacks.append(progress)
+    if ranks.size > 1:  # a shard does not know how many rows the others have
+        callbacks.append(StopAfter(model.progress, config.max_rows))
     try:
         model.online_train(
             dataset,

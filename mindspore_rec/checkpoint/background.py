@@ -25,9 +25,9 @@ class Written:
     Attributes:
         step: of the capture.
         seconds: it took.
-        path: where it is; None where it failed.
-        manifest: what it says of itself.
-        error: why it failed.
+        path: where it is; None where it failed, and on other ranks than 0.
+        manifest: what it says of itself; likewise.
+        error: why it failed; empty where it did not.
     """
 
     step: int
@@ -38,10 +38,15 @@ class Written:
 
 
 class BackgroundWriter:
-    """Writes captures to a store; a write that was begun is finished before the process ends."""
+    """Writes captures to a store; a write that was begun is finished before the process ends.
 
-    def __init__(self, store: CheckpointStore) -> None:
-        self._store = store
+    Args:
+        store: where to.
+        rank: of the job; other ranks than 0 write their part, and their outcome has no manifest.
+    """
+
+    def __init__(self, store: CheckpointStore, rank: int = 0) -> None:
+        self._store, self._rank = store, rank
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._running: Optional[Future[Written]] = None
 
@@ -67,6 +72,9 @@ class BackgroundWriter:
     def _write(self, step: int, capture: Capture) -> Written:
         begin = time.monotonic()
         try:
+            if self._rank:
+                self._store.write_part(step, capture)
+                return Written(step, time.monotonic() - begin)
             path = self._store.write(step, capture)
             return Written(step, time.monotonic() - begin, path, manifest_of(path))
         except (OSError, CheckpointError) as error:

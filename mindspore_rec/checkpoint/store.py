@@ -21,7 +21,8 @@ from mindspore_rec.checkpoint.capture import Capture, whole
 from mindspore_rec.checkpoint.chain import read_state
 from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.checkpoint.format import Checkpoint, folder_name, manifest_of, order_of, step_of
-from mindspore_rec.checkpoint.writing import write_checkpoint
+from mindspore_rec.checkpoint.parts import Part, collect_parts, leave_part
+from mindspore_rec.checkpoint.writing import write_groups, write_manifest
 from mindspore_rec.kill_points import reached
 
 logger = logging.getLogger(__name__)
@@ -38,11 +39,13 @@ class CheckpointStore:
         folder: where they are.
         keep: the newest full ones that stay, with all deltas after the oldest of them.
         keep_every: besides them one full one of so many stays for good; 0: none.
+        rank, ranks: of the job, whose ranks write each checkpoint together; rank 0 publishes it.
     """
 
-    def __init__(self, folder: Path, keep: int = 3, keep_every: int = 0) -> None:
+    def __init__(self, folder: Path, keep: int = 3, keep_every: int = 0, rank: int = 0, ranks: int = 1) -> None:
         self.folder = folder
         self._keep, self._keep_every = keep, keep_every
+        self._rank, self._ranks = rank, ranks
 
     def paths(self) -> List[Path]:
         """Return the checkpoints, oldest first; of one step the full one last."""
@@ -72,25 +75,48 @@ class CheckpointStore:
         """
         capture = content if isinstance(content, Capture) else whole(content)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._clean()
         final = self.folder / folder_name(step, delta=capture.parent is not None)
-        writing = self.folder / f"{_WRITING}{step:012d}-{os.getpid()}"
-        writing.mkdir()
+        writing = self.folder / f"{_WRITING}{final.name}"
+        if self._ranks == 1:  # else another rank may be at work; they clean when they start
+            self.clean()
         try:
-            write_checkpoint(writing, step, self._next_number(capture), capture)
+            writing.mkdir(exist_ok=self._ranks > 1)
+            parts = [write_groups(writing, capture), *collect_parts(writing, self._ranks)]
+            write_manifest(writing, step, self._next_number(capture), capture, parts)
             reached("checkpoint-rename")
             if final.exists():  # out of the way first: removing it takes longer than a rename
                 final.rename(self.folder / f"{_REMOVING}{final.name}")
             writing.rename(final)
             sync_folder(self.folder)
         finally:
-            self._clean()
+            self.clean()
         if capture.parent is None:
             try:
                 self._remove_superseded()
             except OSError as error:
                 logger.warning("old checkpoints in %s were not removed: %s", self.folder, error)
         return final
+
+    def write_part(self, step: int, capture: Capture) -> None:
+        """Write what another rank than 0 has of a checkpoint, for rank 0 to publish.
+
+        Raises:
+            CheckpointError: a value is not finite.
+            OSError: the folder cannot be written.
+        """
+        writing = self.folder / f"{_WRITING}{folder_name(step, delta=capture.parent is not None)}"
+        writing.mkdir(parents=True, exist_ok=True)
+        try:
+            leave_part(writing, self._rank, write_groups(writing, capture))
+        except (OSError, CheckpointError) as error:
+            leave_part(writing, self._rank, Part(error=str(error)))
+            raise
+
+    def clean(self) -> None:
+        """Remove what was being written or removed by a process that was killed."""
+        for prefix in (_WRITING, _REMOVING):
+            for left_over in self.folder.glob(f"{prefix}*"):
+                shutil.rmtree(left_over, ignore_errors=True)
 
     def set_aside(self, step: int) -> Optional[Path]:
         """Move the checkpoints after a step into a folder of their own; return it, None where there are none.
@@ -118,12 +144,6 @@ class CheckpointStore:
             gone = path.rename(self.folder / f"{_REMOVING}{path.name}")
             reached("compaction")
             shutil.rmtree(gone)
-
-    def _clean(self) -> None:
-        """Remove what was being written or removed by a process that was killed."""
-        for prefix in (_WRITING, _REMOVING):
-            for left_over in self.folder.glob(f"{prefix}*"):
-                shutil.rmtree(left_over, ignore_errors=True)
 
     def _next_number(self, capture: Capture) -> int:
         newest = max([_number_of(path) for path in self.paths()[-1:]], default=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -15,15 +15,12 @@ from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.checkpoint.format import MANIFEST, SUFFIX, SUMS
 from mindspore_rec.checkpoint.manifest import FORMAT_VERSION, GroupOf, Manifest, RowsOf
 from mindspore_rec.checkpoint.merge import REMOVED
+from mindspore_rec.checkpoint.parts import Part
 from mindspore_rec.kill_points import reached
 
 
-def write_checkpoint(folder: Path, step: int, number: int, capture: Capture) -> Manifest:
-    """Write the files of a checkpoint into an empty folder, and have them on disk.
-
-    Args:
-        step: updates made.
-        number: how many full checkpoints of the run there are by then.
+def write_groups(folder: Path, capture: Capture) -> Part:
+    """Write the arrays of a capture into a folder, a file for each group, and have them on disk.
 
     Raises:
         CheckpointError: a value is not finite.
@@ -35,6 +32,22 @@ def write_checkpoint(folder: Path, step: int, number: int, capture: Capture) -> 
         groups[group] = _write_group(folder / file, group, arrays, capture)
         sizes[file], sums[file] = (folder / file).stat().st_size, sha256_of(folder / file)
         reached("checkpoint-write")
+    return Part(groups=groups, sizes=sizes, sums=sums)
+
+
+def write_manifest(folder: Path, step: int, number: int, capture: Capture, parts: Sequence[Part]) -> None:
+    """Make the files that were written into a folder a checkpoint.
+
+    Args:
+        step: updates made.
+        number: how many full checkpoints of the run there are by then.
+        parts: what was written, by all ranks.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    groups = {group: about for part in parts for group, about in part.groups.items()}
+    sums = {file: found for part in parts for file, found in part.sums.items()}
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         kind="delta" if capture.parent else "full",
@@ -44,14 +57,13 @@ def write_checkpoint(folder: Path, step: int, number: int, capture: Capture) -> 
         parent=capture.parent,
         digest=state_digest(groups, capture.meta),
         groups=groups,
-        files=sizes,
+        files={file: size for part in parts for file, size in part.sizes.items()},
         meta=capture.meta,
     )
     write_synced(folder / MANIFEST, manifest.to_json())
     sums[MANIFEST] = sha256_of(folder / MANIFEST)
     write_synced(folder / SUMS, "".join(f"{sums[file]}  {file}\n" for file in sorted(sums)).encode())
     sync_folder(folder)
-    return manifest
 
 
 def state_digest(groups: Mapping[str, GroupOf], meta: Mapping[str, Any]) -> str:

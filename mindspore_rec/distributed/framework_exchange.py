@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-from typing import Any, Iterator, List, Sequence
+from typing import Any, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
@@ -26,6 +26,9 @@ PATIENCE = 600
 LARGEST_MESSAGE = 64 << 20
 """Bytes of a message: MindSpore copies each a few times."""
 
+Message = Tuple[Any, np.ndarray]
+"""A tensor that is being received, and the bytes it is to fill, whose memory it shares."""
+
 
 class FrameworkExchange:
     """See `Exchange`. Joins the cluster that the variables of `Ranks` name, once a process.
@@ -38,14 +41,18 @@ class FrameworkExchange:
         _set_defaults()
         import mindspore
         from mindspore import communication
-        from mindspore.mint import distributed
+        from mindspore.mint.distributed import all_gather
+
+        # send of mint.distributed asks for its rank in the group of Ascend, which a CPU does not have, and fails
+        from mindspore.ops.auto_generate import dist_comm_irecv_op, dist_comm_isend_op
 
         with _errors():
             communication.init()
             self.rank: int = communication.get_rank()
             self.size: int = communication.get_group_size()
+        self._group = communication.GlobalComm.WORLD_COMM_GROUP
         self._tensor = mindspore.Tensor
-        self._collectives = distributed
+        self._all_gather, self._isend, self._irecv = all_gather, dist_comm_isend_op, dist_comm_irecv_op
         self._closed = False
 
     def sum(self, array: np.ndarray) -> np.ndarray:
@@ -74,7 +81,9 @@ class FrameworkExchange:
             raise ValueError(f"expected a root from 0 to {self.size - 1}, not {root}")
         length = int(self._heads([len(content)])[root, 0])
         if self.rank != root:
-            return self._receive(length, root).tobytes()
+            data = np.empty(length, np.uint8)
+            _finish(self._receive(data, root))
+            return data.tobytes()
         for other in range(self.size):
             if other != root:
                 self._send(np.frombuffer(content, np.uint8), other)
@@ -93,38 +102,49 @@ class FrameworkExchange:
             return own[None]
         gathered = [self._tensor(np.zeros_like(own)) for _ in range(self.size)]
         with _errors():
-            self._collectives.all_gather(gathered, self._tensor(own))
+            self._all_gather(gathered, self._tensor(own))
             return np.stack([tensor.asnumpy() for tensor in gathered])
 
     def _swap(self, parts: Sequence[np.ndarray], layout: RowLayout, rows: np.ndarray) -> List[np.ndarray]:
         """Send `parts[r]` to rank r, receive `rows[r]` rows from it: in step s with the ranks s after and before."""
-        arrived = list(parts)
+        arrived = [layout.empty(rows[source]) for source in range(self.size)]
+        arrived[self.rank] = parts[self.rank]
+        messages: List[Message] = []
         for step in range(1, self.size):
             target, source = (self.rank + step) % self.size, (self.rank - step) % self.size
             self._send(as_bytes(parts[target]), target)
-            data = self._receive(int(rows[source]) * layout.nbytes, source)
-            arrived[source] = data.view(layout.dtype).reshape(rows[source], *layout.shape)
+            messages += self._receive(as_bytes(arrived[source]), source)
+        _finish(messages)
         return arrived
 
     def _send(self, data: np.ndarray, target: int) -> None:
-        """Returns when the other process has it, also where it does not receive yet."""
+        """Returns at once: a message goes out, in its turn, from a copy, since nothing tells when it is gone."""
         with _errors():
             for start in range(0, len(data), LARGEST_MESSAGE):
-                self._collectives.send(self._tensor(data[start : start + LARGEST_MESSAGE]), target)
+                self._isend(self._tensor(data[start : start + LARGEST_MESSAGE]), target, self._group, 0)
 
-    def _receive(self, length: int, source: int) -> np.ndarray:
-        """So many bytes, uint8."""
-        data = np.empty(length, np.uint8)
+    def _receive(self, data: np.ndarray, source: int) -> List[Message]:
+        """Returns at once, too: `_finish` waits until `data` is filled."""
+        messages: List[Message] = []
         with _errors():
-            for start in range(0, length, LARGEST_MESSAGE):
-                message: Any = self._tensor(data[start : start + LARGEST_MESSAGE])
-                self._collectives.recv(message, source)
-                data[start : start + LARGEST_MESSAGE] = message.asnumpy()
-        return data
+            for start in range(0, len(data), LARGEST_MESSAGE):
+                part = data[start : start + LARGEST_MESSAGE]
+                messages.append((self._tensor.from_numpy(part), part))
+                self._irecv(messages[-1][0], 0, source, self._group)
+        return messages
+
+
+def _finish(messages: Sequence[Message]) -> None:
+    """Wait for them. Their handles' ``wait`` does not on a CPU, but looking at what came does."""
+    with _errors():
+        for tensor, part in messages:
+            content = tensor.asnumpy()
+            if not np.may_share_memory(content, part):
+                part[:] = content
 
 
 def run_scheduler() -> None:
-    """Be the scheduler (``MS_ROLE=MS_SCHED``): returns when all ranks have left.
+    """Be the scheduler (``MS_ROLE=MS_SCHED``). MindSpore ends the process when all ranks have left, with status 0.
 
     Raises:
         ExchangeError: the ranks did not come, or one was lost.

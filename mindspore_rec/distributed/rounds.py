@@ -12,6 +12,8 @@ from mindspore_rec.distributed.exchange import Exchange
 def rounds(batches: Iterator[Any], exchange: Exchange, wants_stop: Callable[[], bool]) -> Iterator[Optional[Any]]:
     """Yield this rank's batches, until all ranks are at their end or one wants to stop. Collective.
 
+    Rounds in which no rank has a row are left out.
+
     A rank whose batches have ended takes part with None.
 
     Args:
@@ -23,10 +25,12 @@ def rounds(batches: Iterator[Any], exchange: Exchange, wants_stop: Callable[[], 
         stop = wants_stop()
         batch = None if ended or stop else next(batches, None)
         ended = batch is None
-        told = exchange.sum(np.array([ended, stop], np.float32))
+        rows = 0 if batch is None else batch[0].shape[0]
+        told = exchange.sum(np.array([ended, stop, rows], np.float32))
         if told[0] == exchange.size or told[1]:
             return
-        yield batch
+        if told[2]:
+            yield batch
 
 
 def latest(exchange: Exchange, event_time: int) -> int:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator, Optional, Sequence
 
 from mindspore_rec.kill_points import reached
 from mindspore_rec.stream.channel import ChannelError, DataReceiver, Stream
 from mindspore_rec.stream.control import start_time
-from mindspore_rec.stream.frame import FrameError
+from mindspore_rec.stream.frame import Array, FrameError
 from mindspore_rec.stream.interleave import Batch, BatchInfo, Interleave, begin_at
 from mindspore_rec.stream.position import StreamPosition
 
+IDLE_SECONDS = 0.01
+"""How long a rank whose shard has no rows looks for some before it takes part in a step without."""
 _TICK = 0.1
 """Longest wait in one go, in seconds: how soon ``stop`` is noticed."""
 
@@ -33,6 +35,8 @@ class StreamBatches:
         position: where to continue; None for a first start.
         start: where a first start begins: ``earliest``, ``latest`` or an ISO time.
         max_rows: end once the position has passed this many rows, taken or rejected; 0: never.
+        idle_batch: columns of a batch without rows and info, which is made where there is no other yet, so that the
+            other ranks need not wait; None: batches have rows.
         clock: seconds, for ``max_wait``.
 
     Raises:
@@ -49,8 +53,11 @@ class StreamBatches:
         position: Optional[StreamPosition] = None,
         start: str = "earliest",
         max_rows: int = 0,
+        idle_batch: Optional[Sequence[Array]] = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if idle_batch is not None and max_wait <= 0:  # then batches would depend on time
+            raise ValueError(f"idle_batch: expected none where max_wait is {max_wait}")
         if batch_size < 1 or max_wait < 0 or max_rows < 0:
             raise ValueError(
                 f"batch_size={batch_size}, max_wait={max_wait}, max_rows={max_rows}: expected at least 1, 0, 0"
@@ -60,6 +67,7 @@ class StreamBatches:
         self._batch_size = batch_size
         self._max_wait = max_wait
         self._max_rows = max_rows
+        self._idle_batch = idle_batch
         self._clock = clock
         self._saved = position
         self._merge: Optional[Interleave] = None
@@ -103,6 +111,7 @@ class StreamBatches:
             ChannelError: a sender refuses, or is not what was expected.
         """
         with self._lock:
+            idle_at = self._clock() + IDLE_SECONDS
             while not self._stopped.is_set() and not cancelled():
                 wait: Optional[float] = None
                 if self._merge is not None:
@@ -112,6 +121,11 @@ class StreamBatches:
                     if batch is not None or self._merge.ended:
                         return batch
                     wait = self._merge.seconds_left()
+                if self._idle_batch is not None:
+                    idle_for = idle_at - self._clock()
+                    if idle_for <= 0:
+                        return Batch(tuple(self._idle_batch), None)
+                    wait = idle_for if wait is None else min(wait, idle_for)
                 self._pull(_TICK if wait is None else min(_TICK, wait))
         return None
 

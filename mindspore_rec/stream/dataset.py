@@ -11,6 +11,7 @@ import weakref
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Iterator, Optional, Sequence, Tuple
 
+from mindspore import Tensor
 from mindspore.dataset import GeneratorDataset
 from mindspore.dataset.engine.iterators import DictIterator, TupleIterator
 from mindspore.dataset.engine.iterators import Iterator as MindDataIterator
@@ -44,6 +45,8 @@ class StreamingDataset(GeneratorDataset):
         position: where to continue; None for a first start.
         start: where a first start begins: ``earliest``, ``latest`` or an ISO time.
         max_rows: end once the position has passed this many rows, taken or rejected; 0: never.
+        idle_batch: of one of several ranks: columns without rows. With ``max_wait`` such a batch is made where there is
+            no other, so that the other ranks need not wait.
         column_names: names of ids, weights and labels.
         clock: seconds, for ``max_wait``.
 
@@ -61,11 +64,19 @@ class StreamingDataset(GeneratorDataset):
         position: Optional[StreamPosition] = None,
         start: str = "earliest",
         max_rows: int = 0,
+        idle_batch: Optional[Sequence[Array]] = None,
         column_names: Sequence[str] = ("id", "weight", "label"),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         batches = StreamBatches(
-            receiver, batch_size, max_wait=max_wait, position=position, start=start, max_rows=max_rows, clock=clock
+            receiver,
+            batch_size,
+            max_wait=max_wait,
+            position=position,
+            start=start,
+            max_rows=max_rows,
+            idle_batch=idle_batch if max_wait > 0 else None,
+            clock=clock,
         )
         # MindData copies a dataset's attributes but shares ``source``: all state lives there.
         super().__init__(
@@ -77,6 +88,7 @@ class StreamingDataset(GeneratorDataset):
         )
         self.dataset_size = sys.maxsize
         self.batch_size = batch_size
+        self._idle_batch = idle_batch
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> StreamingDataset:
         """What MindData makes for each of its iterators."""
@@ -98,6 +110,12 @@ class StreamingDataset(GeneratorDataset):
         if type(iterator) is DictIterator:
             iterator.__class__ = _CancellingDictIterator
         return iterator
+
+    def empty_batch(self) -> Tuple[Tensor, ...]:
+        """A batch without rows, for a rank whose shard has ended while others go on."""
+        if self._idle_batch is None:
+            raise RuntimeError("empty_batch: this data set was made for a single rank, without idle_batch")
+        return tuple(Tensor(column) for column in self._idle_batch)
 
     @property
     def spec_digest(self) -> Optional[str]:
@@ -129,15 +147,15 @@ class StreamingDataset(GeneratorDataset):
         """
         return self.source.batches.wait_started(timeout)
 
-    def next_info(self) -> BatchInfo:
-        """The info of the batch that the training loop has just received, in order.
+    def next_info(self) -> Optional[BatchInfo]:
+        """The info of the batch that the training loop has just received, in order; None of an idle one.
 
         Raises:
             RuntimeError: where no batch was received since.
         """
         return self.source.next_info()
 
-    def batches(self) -> Iterator[Tuple[Tuple[Array, ...], BatchInfo]]:
+    def batches(self) -> Iterator[Tuple[Tuple[Array, ...], Optional[BatchInfo]]]:
         """The batches without MindData: (ids, weights, labels), info. Raises ChannelError where a consumer refuses."""
         for batch in self.source.batches:
             yield batch.columns, batch.info
@@ -191,7 +209,7 @@ class _Feed:
                 self._remember(batch)
             return batch
 
-    def next_info(self) -> BatchInfo:
+    def next_info(self) -> Optional[BatchInfo]:
         with self._lock:
             if not self._unread or self._forgotten:
                 reason = "more than MAX_UNREAD batches were not asked about" if self._forgotten else "no batch since"

@@ -47,10 +47,10 @@ class BatchInfo:
 
 
 class Batch(NamedTuple):
-    """Columns with ``info.rows`` rows each; they belong to the caller."""
+    """Columns with ``info.rows`` rows each, none where there is no info; they belong to the caller."""
 
     columns: Tuple[Array, ...]
-    info: BatchInfo
+    info: Optional[BatchInfo]
 
 
 class Interleave:

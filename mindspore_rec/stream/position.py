@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Mapping, NamedTuple, Union
+from typing import Any, Mapping, NamedTuple, Optional, Sequence, Set, Union
 
 
 class RowPosition(NamedTuple):
@@ -84,6 +84,39 @@ class StreamPosition:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"not a stream position: {type(error).__name__}: {error}") from None
         return cls(topic, following, topic_id=topic_id, **counts)
+
+
+def shard_position(saved: Sequence[StreamPosition], shard: int, num_shards: int) -> Optional[StreamPosition]:
+    """The position of a shard, from those of all shards of any number of them.
+
+    Where that number is another, each partition goes on where it was, and the windows of partitions begin anew.
+
+    Args:
+        saved: by shard.
+        shard: whose position is wanted; it has the partitions p with p % num_shards == shard.
+
+    Returns:
+        None where nothing is known of its partitions.
+
+    >>> one = StreamPosition("clicks", {0: RowPosition(7, 0), 1: RowPosition(9, 2)}, turn=1, rows_taken=50)
+    >>> shard_position([one], 1, 2)
+    StreamPosition(topic='clicks', next={1: RowPosition(offset=9, row=2)}, turn=1, window_rows=0, rows_taken=0, \
+rows_rejected=0, topic_id='')
+    """
+    if len(saved) == num_shards and set(saved[shard].next) == _served(saved, shard, num_shards):
+        return saved[shard]
+    following = {partition: place for position in saved for partition, place in position.next.items()}
+    own = {partition: following[partition] for partition in sorted(_served(saved, shard, num_shards))}
+    if not own:
+        return None
+    # What was counted stays counted once.
+    taken = sum(position.rows_taken for position in saved) if shard == 0 else 0
+    rejected = sum(position.rows_rejected for position in saved) if shard == 0 else 0
+    return StreamPosition(saved[0].topic, own, min(own), 0, taken, rejected, saved[0].topic_id)
+
+
+def _served(saved: Sequence[StreamPosition], shard: int, num_shards: int) -> Set[int]:
+    return {partition for position in saved for partition in position.next if partition % num_shards == shard}
 
 
 def _object(text: Union[str, bytes]) -> Mapping[str, Any]:

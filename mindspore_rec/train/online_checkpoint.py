@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
+import numpy as np
 from mindspore.train import Callback, RunContext
 
 from mindspore_rec.checkpoint.background import BackgroundWriter, Written
@@ -19,6 +20,8 @@ from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.train.trainer_state import TrainerState
 
 logger = logging.getLogger(__name__)
+
+_NOTHING, _DELTA, _FULL = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Every:
 class OnlineCheckpoint(Callback):
     """Writes the whole state of a trainer to a `CheckpointStore`, from a thread of its own.
 
+    Collective where there are several ranks: all of them have one, and rank 0 decides when.
+
     Args:
         store: where to.
         state: the trainer's.
@@ -76,7 +81,8 @@ class OnlineCheckpoint(Callback):
         self.last_stall = 0.0
         self._store, self._state, self._full, self._delta, self._clock = store, state, full, delta, clock
         self._restored = restored
-        self._writer = BackgroundWriter(store)
+        self._exchange = state.exchange
+        self._writer = BackgroundWriter(store, self._exchange.rank)
         self._parent: Optional[Parent] = None
         self._deltas = restored.deltas if restored else 0
         now, step = clock(), state.model.progress.step
@@ -85,6 +91,8 @@ class OnlineCheckpoint(Callback):
 
     def on_train_begin(self, run_context: RunContext) -> None:
         """Begin to note what changes."""
+        if self._exchange.rank == 0:
+            self._store.clean()  # no other rank begins to write before all have met in `follow_changes`
         parent = self._state.follow_changes(self._restored)
         if parent is not None and find(self._store.folder, parent) is not None:
             self._parent = parent
@@ -112,25 +120,30 @@ class OnlineCheckpoint(Callback):
         self._note(self._writer.take(wait=by_steps))
         full |= self._full.by_time(now - self._full_time)
         due = by_steps or full or self._delta.by_time(now - self._begun_time)
-        if due and not self._writer.busy:
-            self._begin(run_context, full)
+        self._begin(run_context, (_FULL if full else _DELTA) if due and not self._writer.busy else _NOTHING)
 
     def on_train_end(self, run_context: RunContext) -> None:
         """Write what was trained since the last one, and wait until it is written."""
         self.wait()
         progress = self._state.model.progress
-        if progress.rows_seen and progress.step != self._written_step:
-            self._begin(run_context, full=self._delta == Every())
-            self.wait()
+        new = progress.rows_seen and progress.step != self._written_step
+        self._begin(run_context, (_FULL if self._delta == Every() else _DELTA) if new else _NOTHING)
+        self.wait()
         self._state.ignore_changes()
 
     def wait(self) -> None:
         """Wait until what was begun is written."""
         self._note(self._writer.take(wait=True))
 
-    def _begin(self, run_context: RunContext, full: bool) -> None:
+    def _begin(self, run_context: RunContext, wanted: int) -> None:
+        """Begin a checkpoint, where rank 0 wants one; a delta, where it wants that and every rank can make one."""
+        can = self._parent is not None and self._state.changes_known
+        told = self._exchange.sum(np.array([wanted if self._exchange.rank == 0 else 0, not can], np.float32))
+        if told[0] == _NOTHING:
+            return
+        self.wait()  # rank 0 was last to write the one before
         begin, step = self._clock(), self._state.model.progress.step
-        delta = not full and self._parent is not None and self._state.changes_known
+        delta = told[0] == _DELTA and told[1] == 0
         self._deltas = self._deltas + 1 if delta else 0
         capture = self._state.capture(_spec(run_context), self._parent if delta else None, self._deltas)
         self._writer.begin(step, capture)
@@ -141,6 +154,9 @@ class OnlineCheckpoint(Callback):
 
     def _note(self, written: Optional[Written]) -> None:
         if written is None:
+            return
+        if self._exchange.rank and not written.error:
+            self._parent = Parent(step=written.step, digest="0" * 64)  # rank 0 knows it
             return
         if written.manifest is None:
             self._parent = None  # what that one held is in no checkpoint: the next has to be full

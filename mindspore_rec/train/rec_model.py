@@ -72,7 +72,8 @@ class RecModel(Model):
             loss_fn = None  # the steps know it; the framework would allow no data set of more than two columns
         self._guard = guard or NonFiniteGuard()
         self._clock = clock
-        self.exchange, self._owners = exchange or Alone(), owners
+        self.exchange = exchange or Alone()
+        self.owners = tuple(owners) or tuple(range(self.exchange.size))
         self.progress = TrainingProgress()
         super().__init__(network, loss_fn, optimizer, metrics, **kwargs)
 
@@ -159,7 +160,7 @@ class RecModel(Model):
         """Return our step, or the framework's for mixed precision and for networks that train themselves."""
         step = self._train_network
         if not self._lookups and self._optimizer is not None and not self._stock_options:
-            step = TrainStep(self._network, self._row_loss, self._optimizer, self.exchange, self._owners)
+            step = TrainStep(self._network, self._row_loss, self._optimizer, self.exchange, self.owners)
         if self.exchange.size > 1 and not isinstance(step, TrainStep):
             raise ValueError("more than one rank: expected a network whose optimizer and loss the model knows")
         _expect_rows(step, dataset)
@@ -213,7 +214,7 @@ class RecModel(Model):
             return super()._build_train_network()
         if self._optimizer is None:
             raise ValueError("optimizer is None: a network with HashEmbeddingLookup needs one for its dense parameters")
-        return TrainStep(self._network, self._row_loss, self._optimizer, self.exchange, self._owners)
+        return TrainStep(self._network, self._row_loss, self._optimizer, self.exchange, self.owners)
 
     def _build_predict_network(self) -> None:
         self._predict_network = PredictStep(self._network) if self._lookups else self._network

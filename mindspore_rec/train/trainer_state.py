@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Protocol
@@ -14,8 +15,12 @@ from mindspore_rec.checkpoint.capture import Capture
 from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.checkpoint.format import TABLE, Checkpoint
 from mindspore_rec.checkpoint.manifest import Manifest, Parent
+from mindspore_rec.checkpoint.shards import join_shards, shard_name, shard_of, share_of
+from mindspore_rec.distributed.exchange import Exchange
+from mindspore_rec.distributed.route import owners_of
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.metrics.progressive import ProgressiveWindow
+from mindspore_rec.stream.position import StreamPosition, shard_position
 from mindspore_rec.train.framework_checkpoint import refresh_stamps
 from mindspore_rec.train.hoist import lookup_cells
 from mindspore_rec.train.rec_model import RecModel
@@ -70,6 +75,11 @@ class TrainerState:
         groups.update({TABLE + lookup.table_name: lookup.table.state() for lookup in self.lookups})
         return Checkpoint(groups, self._meta(spec))
 
+    @property
+    def exchange(self) -> Exchange:
+        """Between the ranks of the job."""
+        return self.model.exchange
+
     def follow_changes(self, restored: Optional[Manifest]) -> Optional[Parent]:
         """Have tables note their changes, so that `capture` can be called.
 
@@ -82,10 +92,10 @@ class TrainerState:
         same = restored is not None and bool(restored.digest)
         for lookup in self.lookups:
             digests = lookup.table.changes.follow()
-            saved = restored.groups.get(TABLE + lookup.table_name) if restored is not None else None
+            saved = restored.groups.get(self._group(lookup)) if restored is not None else None
             known = {prefix: int(rows.digest, 16) for prefix, rows in saved.rows.items()} if saved is not None else {}
             same &= known == digests
-        if restored is None or not same:
+        if restored is None or self.exchange.sum(np.array([not same], np.float32))[0]:
             return None
         return Parent(step=restored.step, digest=restored.digest)
 
@@ -100,23 +110,27 @@ class TrainerState:
         return all(lookup.table.changes.known for lookup in self.lookups)
 
     def capture(self, spec: Mapping[str, Any], parent: Optional[Parent], deltas: int = 0) -> Capture:
-        """Collect the state as it is now, to be written while training goes on; one at a time.
+        """Collect the state as it is now, to be written while training goes on; one at a time. Collective.
+
+        Rank 0 has all but the shares of tables of other ranks.
 
         Args:
             spec: as above.
             parent: collect what changed since it was captured; None: all.
             deltas: how many deltas after a full checkpoint this is.
         """
-        for parameter in self._parameters:
-            live = parameter.asnumpy()
-            copy = self._copies.setdefault(parameter.name, np.empty_like(live))
-            np.copyto(copy, live)
-        groups: Dict[str, Arrays] = {"dense": self._copies, **self._small_groups()}
+        groups: Dict[str, Arrays] = {}
+        if self.exchange.rank == 0:  # the others have the same
+            for parameter in self._parameters:
+                live = parameter.asnumpy()
+                copy = self._copies.setdefault(parameter.name, np.empty_like(live))
+                np.copyto(copy, live)
+            groups.update(dense=self._copies, **self._small_groups())
         rows = {}
         for lookup in self.lookups:
             taken = lookup.table.changes.capture(whole=parent is None)
-            groups[TABLE + lookup.table_name] = taken.arrays
-            rows[TABLE + lookup.table_name] = dict(taken.rows)
+            groups[self._group(lookup)] = taken.arrays
+            rows[self._group(lookup)] = dict(taken.rows)
         return Capture(groups, rows, self._meta(spec), parent, deltas)
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -137,10 +151,11 @@ class TrainerState:
                 )
             parameter.set_data(Tensor(saved, dtype=parameter.dtype))
         for lookup in self.lookups:
-            _restore_table(checkpoint, lookup)
+            self._restore_table(checkpoint, lookup)
         refresh_stamps(self.lookups)
         try:
             self.model.progress.load_json(checkpoint.meta["progress"])
+            self._restore_position(checkpoint.meta.get("positions"))
             if self.window is not None and "window" in checkpoint.meta:
                 self.window.load_state({**checkpoint.meta["window"], **checkpoint.groups["window"]})
             for name, part in self.kept.items():
@@ -161,11 +176,49 @@ class TrainerState:
 
     def _meta(self, spec: Mapping[str, Any]) -> Dict[str, Any]:
         tables = {lookup.table_name: lookup.table.about() for lookup in self.lookups}
-        meta = {"progress": self.model.progress.to_json(), "spec": spec, "tables": tables, "config": dict(self.config)}
+        meta: Dict[str, Any] = {
+            "progress": self.model.progress.to_json(),
+            "spec": spec,
+            "tables": tables,
+            "config": dict(self.config),
+        }
         if self.window is not None:
             state = self.window.state()
             meta["window"] = {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
+        if self.exchange.size > 1:
+            position = self.model.progress.position
+            own = np.frombuffer((position.to_json() if position is not None else "null").encode(), np.uint8)
+            meta["positions"] = [json.loads(part.tobytes()) for part in self.exchange.gather(own)]
+            meta["progress"]["position"] = None
         return meta
+
+    def _group(self, lookup: HashEmbeddingLookup) -> str:
+        return shard_name(TABLE + lookup.table_name, self.exchange.rank, self.exchange.size)
+
+    def _restore_table(self, checkpoint: Checkpoint, lookup: HashEmbeddingLookup) -> None:
+        """Load this rank's share, from a checkpoint of any number of ranks."""
+        name, rank, owners = TABLE + lookup.table_name, self.exchange.rank, self.model.owners
+        try:
+            if self._group(lookup) in checkpoint.groups:
+                arrays = checkpoint.groups[self._group(lookup)]
+            else:
+                shares = {group: part for group, part in checkpoint.groups.items() if shard_of(group)[0] == name}
+                arrays = join_shards(shares)[name]
+            if self.exchange.size > 1:
+                arrays = share_of(arrays, lambda ids: np.asarray(owners)[owners_of(ids, len(owners))] == rank)
+            lookup.table.load_state(arrays)
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"checkpoint {checkpoint.path}: table {lookup.table_name!r}: {error}") from None
+
+    def _restore_position(self, saved: Optional[List[Any]]) -> None:
+        """Take over this rank's position, of the partitions it reads now."""
+        progress, exchange = self.model.progress, self.exchange
+        if saved is None and exchange.size == 1:
+            return
+        known = [StreamPosition.from_json(fields) for fields in saved or [] if fields]
+        if saved is None and progress.position is not None:
+            known = [progress.position]
+        progress.position = shard_position(known, exchange.rank, exchange.size)
 
     def _check_config(self, checkpoint: Checkpoint) -> None:
         saved = checkpoint.meta.get("config") or {}
@@ -179,10 +232,3 @@ class TrainerState:
         if both:
             changed = ", ".join(f"{key} is {self.config[key]}, was {saved[key]}" for key in both)
             logger.warning("going on from %s with another configuration: %s", checkpoint.path, changed)
-
-
-def _restore_table(checkpoint: Checkpoint, lookup: HashEmbeddingLookup) -> None:
-    try:
-        lookup.table.load_state(checkpoint.groups[TABLE + lookup.table_name])
-    except (KeyError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {checkpoint.path}: table {lookup.table_name!r}: {error}") from None
