@@ -28,6 +28,7 @@ from mindspore_rec.launch.attempts import run_job
 from mindspore_rec.launch.dynamic_networking import dynamic_plan, is_own_address
 from mindspore_rec.launch.mpirun import mpirun_plan
 from mindspore_rec.launch.plan import Job, Plan
+from mindspore_rec.launch.signals import StopRequests
 from mindspore_rec.launch.supervision import STOP_SECONDS, Ending
 
 DESCRIPTION = """Run a program as several ranks: launch [-d] [--KEY VALUE ...] PROGRAM [ARGS ...], where -d lets it run
@@ -66,10 +67,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     job = job_of(config, program)
     if config.detach:
         return _start_in_background(config, options, program, job.log_dir)
-    with background.held(job.log_dir):
+    with StopRequests() as requests, background.held(job.log_dir):
         _say(f"{job.size} ranks under {config.launcher}; logs in {_short(job.log_dir)}")
         ending = run_job(
-            lambda reports: plan_of(config, job, reports), config.restarts, _relay, _say, config.stop_seconds
+            lambda reports: plan_of(config, job, reports),
+            requests,
+            restarts=config.restarts,
+            show=_relay,
+            tell=_say,
+            stop_seconds=config.stop_seconds,
         )
     return _end(ending)
 

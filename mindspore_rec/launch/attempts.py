@@ -15,15 +15,17 @@ from mindspore_rec.launch.supervision import STOP_SECONDS, Attempt, Ending
 
 def run_job(
     make_plan: Callable[[Path], Plan],
+    requests: StopRequests,
     restarts: int,
     show: Callable[[bytes], None],
     tell: Callable[[str], None],
     stop_seconds: float = STOP_SECONDS,
 ) -> Ending:
-    """Run a job. It takes over the signals and all descendants of this process, which must have no other work.
+    """Run a job. All descendants of this process are its own: they end with it.
 
     Args:
         make_plan: the processes of an attempt, given the path where their ranks report.
+        requests: signals to this process.
         restarts: how often all ranks are started again after a failure; where they go on is their checkpoint's affair.
         show: called with the lines of the first rank.
         tell: called with a line of the launcher's own.
@@ -32,7 +34,7 @@ def run_job(
     Raises:
         ConfigError: the processes cannot be started as configured.
     """
-    with tempfile.TemporaryDirectory(prefix="mindspore_rec-launch-") as folder, StopRequests() as requests:
+    with tempfile.TemporaryDirectory(prefix="mindspore_rec-launch-") as folder:
         adopt_orphans()
         for attempt in range(restarts + 1):
             reports = Reports(Path(folder) / f"reports-{attempt}")

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import socket
 from types import FrameType, TracebackType
-from typing import Dict, List, Optional, Type
+from typing import Callable, Dict, Iterator, List, Optional, Type
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -48,6 +48,27 @@ class StopRequests:
         with contextlib.suppress(BlockingIOError):
             numbers = self._receiver.recv(4096)
         return [number for number in numbers if number in STOP_SIGNALS]
+
+    @contextlib.contextmanager
+    def forking(self) -> Iterator[Callable[[], None]]:
+        """Start a process in this block, with what it yields as its ``preexec_fn``.
+
+        Until it executes its program, a child has our handlers and our socket, and is in our process group: Ctrl-C
+        would be written to the socket twice. So signals are held, and those the child holds are dropped.
+        """
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+        def in_child() -> None:
+            for number in STOP_SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            for number in STOP_SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+
+        try:
+            yield in_child
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def _wake(self, number: int, frame: Optional[FrameType]) -> None:
         """Installed so that the default action is not taken; the interpreter writes the number to the socket."""

@@ -109,7 +109,12 @@ class Attempt:
         return self._ending()
 
     def _start(self, child: Child) -> None:
-        with child.log.open("ab") as log:
+        with child.log.open("ab") as log, self._requests.forking() as settle:
+
+            def before_exec() -> None:
+                settle()
+                die_with_parent(signal.SIGTERM)
+
             self._running[child] = subprocess.Popen(
                 list(child.command),
                 env=dict(child.environ),
@@ -117,7 +122,7 @@ class Attempt:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C of the terminal is for this process alone
-                preexec_fn=lambda: die_with_parent(signal.SIGTERM),
+                preexec_fn=before_exec,
             )
 
     def _watch(self) -> None:

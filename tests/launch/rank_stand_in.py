@@ -1,13 +1,15 @@
 """Stands in for dist_online_train.py: knows its rank, works until it is asked to end, then writes its checkpoint.
 
 rank_stand_in.py FOLDER [key=value ...]; keys: end=STATUS at once, deaf=RANK ignores SIGTERM, lines=N written first,
-loses=RANK dies by SIGKILL in its first life.
+loses=RANK dies by SIGKILL in its first life, once all work, child=1 leaves a process, saving=SECONDS of a
+checkpoint.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -39,7 +41,12 @@ def main() -> int:
     with life.open("a") as file:
         file.write(f"{os.getpid()}\n")
     if options.get("loses") == rank and len(life.read_text("utf-8").split()) == 1:
+        size = int(os.environ.get("OMPI_COMM_WORLD_SIZE") or os.environ["MS_WORKER_NUM"])
+        while len(list(folder.glob("life.*"))) < size:
+            time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGKILL)
+    if "child" in options:
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     if "end" in options:
         return int(options["end"])
     deadline = time.monotonic() + 120
