@@ -2,17 +2,23 @@
 
 On a CPU MindSpore has no AlltoAll, and AllGather takes arrays of one size only. But it sends and receives between two
 ranks, eagerly, bytes of any number, without a compilation: everything here is made of that and of one small
-AllGather that tells the sizes.
+AllGather that tells the sizes. A message is sent back whole as its receipt, so it costs its bytes twice: MPI is many
+times faster.
 
-A message is sent back whole as its receipt, so it costs its bytes twice: MPI is many times faster.
+All of it happens in the background, and MindSpore's way to wait for it takes a whole core, for ever where a rank is
+lost. So here every message ends in a mark that is looked for from time to time, and meanwhile whether the scheduler is
+still there: it ends some 30 s after a rank was lost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
+import math
 import os
-from typing import Any, Iterator, List, Sequence, Tuple
+import socket
+import time
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence
 
 import numpy as np
 
@@ -20,14 +26,25 @@ from mindspore_rec.distributed.exchange import ExchangeError
 from mindspore_rec.distributed.ordered_sum import ordered_sum
 from mindspore_rec.distributed.row_layout import RowLayout, as_bytes
 
-PATIENCE = 600
-"""Seconds a rank waits for another, which may be writing a checkpoint; MindSpore's own 30 are too few."""
+SPIN, NAP, LOOK = 0.002, 0.0002, 2.0
+"""Seconds: a rank looks for a message without a pause so long, then with this pause, and so often for the scheduler."""
 
 LARGEST_MESSAGE = 64 << 20
 """Bytes of a message: MindSpore copies each a few times."""
 
-Message = Tuple[Any, np.ndarray]
-"""A tensor that is being received, and the bytes it is to fill, whose memory it shares."""
+
+class Message(NamedTuple):
+    """What is being received.
+
+    Attributes:
+        data: the bytes, uint8.
+        mark: one more byte, which is not 0 when they have come.
+        tensors: whose memory both are.
+    """
+
+    data: np.ndarray
+    mark: np.ndarray
+    tensors: List[Any]
 
 
 class FrameworkExchange:
@@ -54,6 +71,8 @@ class FrameworkExchange:
         self._tensor = mindspore.Tensor
         self._all_gather, self._isend, self._irecv = all_gather, dist_comm_isend_op, dist_comm_irecv_op
         self._closed = False
+        seconds = int(os.environ["MS_CPU_COMM_OP_TIMEOUT"])
+        self._patience = seconds + LOOK if seconds >= 0 else math.inf
 
     def sum(self, array: np.ndarray) -> np.ndarray:
         """See `Exchange`."""
@@ -80,14 +99,14 @@ class FrameworkExchange:
         if not 0 <= root < self.size:
             raise ValueError(f"expected a root from 0 to {self.size - 1}, not {root}")
         length = int(self._heads([len(content)])[root, 0])
-        if self.rank != root:
-            data = np.empty(length, np.uint8)
-            _finish(self._receive(data, root))
-            return data.tobytes()
-        for other in range(self.size):
-            if other != root:
-                self._send(np.frombuffer(content, np.uint8), other)
-        return content
+        if self.rank == root:
+            for other in range(self.size):
+                if other != root:
+                    self._send(np.frombuffer(content, np.uint8), other)
+            return content
+        message = self._receive(length, root)
+        self._finish([message])
+        return message.data.tobytes()
 
     def close(self) -> None:
         """See `Exchange`: waits until all ranks have closed; the connections end with the process."""
@@ -96,51 +115,82 @@ class FrameworkExchange:
             self._heads([0])
 
     def _heads(self, numbers: Sequence[int]) -> np.ndarray:
-        """All ranks' numbers, int64 [size, len(numbers)]."""
+        """All ranks' numbers, not negative: int64 [size, len(numbers)]."""
         own = np.array(numbers, np.int64)
         if self.size == 1:
             return own[None]
-        gathered = [self._tensor(np.zeros_like(own)) for _ in range(self.size)]
+        gathered = np.full((self.size, own.size), -1, np.int64)
         with _errors():
-            self._all_gather(gathered, self._tensor(own))
-            return np.stack([tensor.asnumpy() for tensor in gathered])
+            tensors = [self._tensor.from_numpy(row) for row in gathered]
+            self._all_gather(tensors, self._tensor(own))
+        self._wait(lambda: bool((gathered >= 0).all()))
+        with _errors():
+            return np.stack([tensor.asnumpy() for tensor in tensors])
 
     def _swap(self, parts: Sequence[np.ndarray], layout: RowLayout, rows: np.ndarray) -> List[np.ndarray]:
         """Send `parts[r]` to rank r, receive `rows[r]` rows from it: in step s with the ranks s after and before."""
-        arrived = [layout.empty(rows[source]) for source in range(self.size)]
-        arrived[self.rank] = parts[self.rank]
-        messages: List[Message] = []
+        arrived = list(parts)
+        messages: Dict[int, Message] = {}
         for step in range(1, self.size):
             target, source = (self.rank + step) % self.size, (self.rank - step) % self.size
             self._send(as_bytes(parts[target]), target)
-            messages += self._receive(as_bytes(arrived[source]), source)
-        _finish(messages)
+            messages[source] = self._receive(int(rows[source]) * layout.nbytes, source)
+        self._finish([*messages.values()])
+        for source, message in messages.items():
+            arrived[source] = message.data.view(layout.dtype).reshape(rows[source], *layout.shape)
         return arrived
 
     def _send(self, data: np.ndarray, target: int) -> None:
-        """Returns at once: a message goes out, in its turn, from a copy, since nothing tells when it is gone."""
+        """Returns at once, and sends a copy: the caller is free to change the data."""
+        message = np.empty(data.size + 1, np.uint8)
+        message[:-1], message[-1] = data, 1
         with _errors():
-            for start in range(0, len(data), LARGEST_MESSAGE):
-                self._isend(self._tensor(data[start : start + LARGEST_MESSAGE]), target, self._group, 0)
+            for part in _split(message):
+                self._isend(self._tensor.from_numpy(part), target, self._group, 0)
 
-    def _receive(self, data: np.ndarray, source: int) -> List[Message]:
-        """Returns at once, too: `_finish` waits until `data` is filled."""
-        messages: List[Message] = []
+    def _receive(self, length: int, source: int) -> Message:
+        """Returns at once: see `_finish`."""
+        message = np.empty(length + 1, np.uint8)
+        message[-1] = 0
         with _errors():
-            for start in range(0, len(data), LARGEST_MESSAGE):
-                part = data[start : start + LARGEST_MESSAGE]
-                messages.append((self._tensor.from_numpy(part), part))
-                self._irecv(messages[-1][0], 0, source, self._group)
-        return messages
+            tensors = [self._tensor.from_numpy(part) for part in _split(message)]  # they share its memory
+            for tensor in tensors:
+                self._irecv(tensor, 0, source, self._group)
+        return Message(message[:-1], message[-1:], tensors)
+
+    def _finish(self, messages: Sequence[Message]) -> None:
+        """Wait until they have come."""
+        self._wait(lambda: all(message.mark[0] for message in messages))
+        with _errors():
+            for message in messages:
+                for tensor in message.tensors:
+                    tensor.asnumpy()  # returns when the last byte is there, as it nearly is
+
+    def _wait(self, is_there: Callable[[], bool]) -> None:
+        start = looked = time.monotonic()
+        while not is_there():
+            now = time.monotonic()
+            if now - start > self._patience:
+                return  # then MindSpore has given up too, and says so when it is asked for the message
+            if now - looked > LOOK:
+                _look_for_scheduler()
+                looked = time.monotonic()
+            if now - start > SPIN:
+                time.sleep(NAP)
 
 
-def _finish(messages: Sequence[Message]) -> None:
-    """Wait for them. Their handles' ``wait`` does not on a CPU, but looking at what came does."""
-    with _errors():
-        for tensor, part in messages:
-            content = tensor.asnumpy()
-            if not np.may_share_memory(content, part):
-                part[:] = content
+def _split(message: np.ndarray) -> List[np.ndarray]:
+    return [message[start : start + LARGEST_MESSAGE] for start in range(0, message.size, LARGEST_MESSAGE)]
+
+
+def _look_for_scheduler() -> None:
+    address = os.environ["MS_SCHED_HOST"], int(os.environ["MS_SCHED_PORT"])
+    try:
+        socket.create_connection(address, timeout=10 * LOOK).close()
+    except OSError as error:
+        raise ExchangeError(
+            f"MindSpore: the scheduler at {address[0]}:{address[1]} is gone, as it is when a rank was lost ({error})"
+        ) from error
 
 
 def run_scheduler() -> None:
@@ -158,7 +208,8 @@ def run_scheduler() -> None:
 
 def _set_defaults() -> None:
     """What MindSpore reads from the environment when it joins; the user's own values stay."""
-    os.environ.setdefault("MS_CPU_COMM_OP_TIMEOUT", str(PATIENCE))
+    # for ever, since another rank may wait for rows; 30 s unless set
+    os.environ.setdefault("MS_CPU_COMM_OP_TIMEOUT", "-1")
     host = os.environ.get("MS_SCHED_HOST", "")
     with contextlib.suppress(ValueError):  # a name: MindSpore takes the first network interface
         if ipaddress.ip_address(host).is_loopback:

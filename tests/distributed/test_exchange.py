@@ -85,3 +85,19 @@ def test_a_rank_that_fails_ends_the_job_under_mpirun(tmp_path: Path) -> None:
         ended = wait_for(programs, start_mpirun(programs, 3, tmp_path, "fail"), 30)
     assert ended["mpirun"] != 0
     assert list(tmp_path.glob("verdict-*.json")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_dynamic_networking_keeps_the_contract(size: int, tmp_path: Path) -> None:
+    run_contract(start_dynamic, size, tmp_path, 120)
+
+
+@pytest.mark.slow
+def test_a_rank_that_fails_ends_the_job_under_dynamic_networking(tmp_path: Path) -> None:
+    with Programs(tmp_path, grace=5) as programs:
+        names = start_dynamic(programs, 2, tmp_path, "fail")
+        assert wait_for(programs, names, 60) == {"rank-1": 3}
+        ended = wait_for(programs, [name for name in names if name != "rank-1"], 90)
+    assert any(ended.values())
+    assert list(tmp_path.glob("verdict-*.json")) == []
