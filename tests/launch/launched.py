@@ -39,7 +39,13 @@ class Launched:
         self.mark = uuid.uuid4().hex
         self._out, self._errors = (folder / name for name in ("stdout", "stderr"))
         path = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environ = {**without_launcher(), "PYTHONPATH": path, "PYTHON": sys.executable, MARK: self.mark}
+        environ = {
+            **without_launcher(),
+            "PYTHONPATH": path,
+            "PYTHON": sys.executable,
+            MARK: self.mark,
+            "TMPDIR": str(folder),
+        }
         with self._out.open("wb") as out, self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 list(command),
@@ -112,9 +118,12 @@ class Launched:
         return (self.folder / "log" / name).read_text("utf-8")
 
 
-def launch(folder: Path, launcher: str, *options: str, arguments: Sequence[str] = (), ranks: int = 2) -> Launched:
-    """Two ranks of the stand-in."""
+def launch(
+    folder: Path, launcher: str, *options: str, arguments: Sequence[str] = (), ranks: int = 2, program: Path = STAND_IN
+) -> Launched:
+    """Two ranks of a program, by default the stand-in."""
     port = ["--sched_port", str(free_ports(1))] if launcher == "dynamic" else []
     own = ["--launcher", launcher, "--ranks", str(ranks), "--log_dir", "log", *port, *options]
-    program = [str(STAND_IN), str(folder), *arguments]
-    return Launched([sys.executable, "-m", "mindspore_rec", "launch", *own, *program], folder)
+    return Launched(
+        [sys.executable, "-m", "mindspore_rec", "launch", *own, str(program), str(folder), *arguments], folder
+    )
