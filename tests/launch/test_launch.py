@@ -124,7 +124,7 @@ def test_what_a_rank_started_ends_with_the_job(launcher: str, tmp_path: Path) ->
 
 @both
 def test_a_second_stop_ends_the_job_at_once(launcher: str, tmp_path: Path) -> None:
-    with launch(tmp_path, launcher, arguments=["deaf=1"]) as launched:
+    with launch(tmp_path, launcher, "--restarts", "3", arguments=["deaf=1"]) as launched:
         launched.wait_for_ranks()
         launched.press_ctrl_c()
         wait_until(lambda: launched.checkpoint(0) is not None)
@@ -136,7 +136,7 @@ def test_a_second_stop_ends_the_job_at_once(launcher: str, tmp_path: Path) -> No
 
 @both
 def test_a_rank_that_does_not_end_is_named(launcher: str, tmp_path: Path) -> None:
-    with launch(tmp_path, launcher, "--stop_seconds", "1.5", arguments=["deaf=1"]) as launched:
+    with launch(tmp_path, launcher, "--restarts", "3", "--stop_seconds", "1.5", arguments=["deaf=1"]) as launched:
         launched.wait_for_ranks()
         launched.press_ctrl_c()
         assert launched.status() == 1
