@@ -26,6 +26,7 @@ from mindspore_rec.config import ConfigError, Section, UserError
 from mindspore_rec.launch import background
 from mindspore_rec.launch.attempts import run_job
 from mindspore_rec.launch.dynamic_networking import dynamic_plan, is_own_address
+from mindspore_rec.launch.log_lines import write_if_ready
 from mindspore_rec.launch.mpirun import mpirun_plan
 from mindspore_rec.launch.plan import Job, Plan
 from mindspore_rec.launch.signals import StopRequests
@@ -181,10 +182,9 @@ def _end(ending: Ending) -> int:
     return 0
 
 
-def _relay(lines: bytes) -> None:
-    """What rank 0 writes is all of stdout, so its summary is the last line; a closed terminal stops nobody."""
-    with contextlib.suppress(OSError):
-        os.write(1, lines) if lines else None
+def _relay(piece: bytes) -> int:
+    """What rank 0 writes is all of stdout, so its summary is the last line; a reader that is behind stops nobody."""
+    return write_if_ready(1, piece)
 
 
 def _say(text: str) -> None:

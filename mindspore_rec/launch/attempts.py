@@ -17,7 +17,7 @@ def run_job(
     make_plan: Callable[[Path], Plan],
     requests: StopRequests,
     restarts: int,
-    show: Callable[[bytes], None],
+    show: Callable[[bytes], int],
     tell: Callable[[str], None],
     stop_seconds: float = STOP_SECONDS,
 ) -> Ending:
@@ -27,7 +27,7 @@ def run_job(
         make_plan: the processes of an attempt, given the path where their ranks report.
         requests: signals to this process.
         restarts: how often all ranks are started again after a failure; where they go on is their checkpoint's affair.
-        show: called with the lines of the first rank.
+        show: called with what the first rank writes; returns how many bytes it took.
         tell: called with a line of the launcher's own.
         stop_seconds: that ranks have once they are asked to end.
 

@@ -32,6 +32,8 @@ LINGER_SECONDS = 60.0
 """What the scheduler has to see off the ranks of other machines."""
 KILL_SECONDS = 5.0
 """What the kernel has to end a killed process."""
+READER_SECONDS = 5.0
+"""What a reader of the launcher's output has for the last of it."""
 FOLLOW_SECONDS = 0.2
 TAIL_LINES = 15
 
@@ -69,7 +71,7 @@ class Attempt:
         plan: the processes.
         reports: where their ranks report.
         requests: signals to this process.
-        show: called with what the first rank of this machine writes, in whole lines.
+        show: called with what the first rank of this machine writes; returns how many bytes it took, without waiting.
         stop_seconds: that ranks have once they are asked to end.
     """
 
@@ -78,7 +80,7 @@ class Attempt:
         plan: Plan,
         reports: Reports,
         requests: StopRequests,
-        show: Callable[[bytes], None],
+        show: Callable[[bytes], int],
         stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self._plan = plan
@@ -105,7 +107,9 @@ class Attempt:
             self._watch()
         finally:
             self._end_all()
-        self._show(self._shown.rest())
+        deadline = time.monotonic() + READER_SECONDS
+        while not self._shown.pass_on(self._show, unfinished=True) and time.monotonic() < deadline:
+            time.sleep(0.01)  # a pipe's reader that is behind; there is nothing else left to do
         return self._ending()
 
     def _start(self, child: Child) -> None:
@@ -133,7 +137,7 @@ class Attempt:
                 selector.select(FOLLOW_SECONDS)
                 self._note_ends()
                 self._note_requests()
-                self._show(self._shown.whole_lines())
+                self._shown.pass_on(self._show)
 
     def _goes_on(self) -> bool:
         if self._deadline is not None and time.monotonic() >= self._deadline:

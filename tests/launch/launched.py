@@ -34,7 +34,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 class Launched:
     """A command that is running, as the leader of its process group, as in a terminal; ended with the block."""
 
-    def __init__(self, command: Sequence[str], folder: Path) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, stdout: Optional[int] = None) -> None:
         self.folder = folder
         self.mark = uuid.uuid4().hex
         self._out, self._errors = (folder / name for name in ("stdout", "stderr"))
@@ -52,7 +52,7 @@ class Launched:
                 cwd=folder,
                 env=environ,
                 stdin=subprocess.DEVNULL,
-                stdout=out,
+                stdout=out if stdout is None else stdout,
                 stderr=errors,
                 start_new_session=True,
             )
@@ -119,11 +119,17 @@ class Launched:
 
 
 def launch(
-    folder: Path, launcher: str, *options: str, arguments: Sequence[str] = (), ranks: int = 2, program: Path = STAND_IN
+    folder: Path,
+    launcher: str,
+    *options: str,
+    arguments: Sequence[str] = (),
+    ranks: int = 2,
+    program: Path = STAND_IN,
+    stdout: Optional[int] = None,
 ) -> Launched:
     """Two ranks of a program, by default the stand-in."""
     port = ["--sched_port", str(free_ports(1))] if launcher == "dynamic" else []
     own = ["--launcher", launcher, "--ranks", str(ranks), "--log_dir", "log", *port, *options]
     return Launched(
-        [sys.executable, "-m", "mindspore_rec", "launch", *own, str(program), str(folder), *arguments], folder
+        [sys.executable, "-m", "mindspore_rec", "launch", *own, str(program), str(folder), *arguments], folder, stdout
     )

@@ -196,3 +196,16 @@ def test_a_program_that_cannot_start_says_so(launcher: str, tmp_path: Path) -> N
         assert f"cannot start {program}: No such file or directory" in launched.errors()
         assert "error: rank 0 ended with status 127" in launched.errors()
         assert_gone(launched)
+
+
+def test_a_reader_that_stopped_does_not_keep_the_job_from_ending(tmp_path: Path) -> None:
+    """As ``| less`` does: the launcher still notices that a rank died."""
+    reading, writing = os.pipe()
+    with launch(tmp_path, "dynamic", arguments=["lines=20000"], stdout=writing) as launched:
+        os.close(writing)
+        launched.wait_for_ranks()
+        os.kill(launched.lives(1)[0], signal.SIGKILL)
+        assert launched.status() == 1
+        assert "error: rank 1 was killed by SIGKILL" in launched.errors()
+        assert os.read(reading, 14) == b"line 0\nline 1\n"
+    os.close(reading)

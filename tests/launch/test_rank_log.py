@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from mindspore_rec.distributed.launchers import find_mpirun
-from mindspore_rec.launch.log_lines import TAIL_BYTES, GrowingLog
 from mindspore_rec.launch.reports import Report, Reports, send
 from tests.launch.launched import STAND_IN, launch, wait_until
 from tests.source_tree import REPOSITORY
@@ -104,19 +103,3 @@ def test_a_report_to_nobody_is_none(tmp_path: Path) -> None:
 )
 def test_what_a_failure_is(status: int, asked: bool, failed: bool) -> None:
     assert Report(0, 1, status, asked).failed is failed
-
-
-def test_a_growing_log(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    log = GrowingLog(path)
-    assert (log.whole_lines(), log.tail(3)) == (b"", [])
-    with path.open("ab", buffering=0) as file:
-        file.write(b"one\ntw")
-        assert (log.whole_lines(), log.whole_lines()) == (b"one\n", b"")
-        file.write(b"o\nthree")
-        assert log.whole_lines() == b"two\n"
-        assert (log.rest(), log.rest()) == (b"three", b"")
-        later = GrowingLog(path)
-        file.write(b"\n\xff\nend\n" + b"x" * TAIL_BYTES + b"\nlast\n")
-        assert log.tail(1) == later.tail(1) == ["last"]
-        assert len(log.tail(5)) == 2
