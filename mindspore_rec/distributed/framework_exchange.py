@@ -12,12 +12,14 @@ still there: it ends some 30 s after a rank was lost.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ipaddress
+import logging
 import math
 import os
 import socket
-import time
+import sys
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence
 
 import numpy as np
@@ -25,9 +27,7 @@ import numpy as np
 from mindspore_rec.distributed.exchange import ExchangeError
 from mindspore_rec.distributed.ordered_sum import ordered_sum
 from mindspore_rec.distributed.row_layout import RowLayout, as_bytes
-
-SPIN, NAP, LOOK = 0.002, 0.0002, 2.0
-"""Seconds: a rank looks for a message without a pause so long, then with this pause, and so often for the scheduler."""
+from mindspore_rec.distributed.waiting import wait_until
 
 LARGEST_MESSAGE = 64 << 20
 """Bytes of a message: MindSpore copies each a few times."""
@@ -72,7 +72,9 @@ class FrameworkExchange:
         self._all_gather, self._isend, self._irecv = all_gather, dist_comm_isend_op, dist_comm_irecv_op
         self._closed = False
         seconds = int(os.environ["MS_CPU_COMM_OP_TIMEOUT"])
-        self._patience = seconds + LOOK if seconds >= 0 else math.inf
+        self._patience = seconds if seconds >= 0 else math.inf
+        self._scheduler = os.environ["MS_SCHED_HOST"], int(os.environ["MS_SCHED_PORT"])
+        atexit.register(self._fail)
 
     def sum(self, array: np.ndarray) -> np.ndarray:
         """See `Exchange`."""
@@ -111,8 +113,17 @@ class FrameworkExchange:
     def close(self) -> None:
         """See `Exchange`: waits until all ranks have closed; the connections end with the process."""
         if not self._closed:
-            self._closed = True
             self._heads([0])
+            self._closed = True
+            atexit.unregister(self._fail)
+
+    def _fail(self) -> None:
+        """End a process that has not closed, status 1. MindSpore would tell the scheduler that it left in good order,
+        and the others would wait for ever, or try to reach a scheduler that is gone, for half a minute."""
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(1)
 
     def _heads(self, numbers: Sequence[int]) -> np.ndarray:
         """All ranks' numbers, not negative: int64 [size, len(numbers)]."""
@@ -167,30 +178,23 @@ class FrameworkExchange:
                     tensor.asnumpy()  # returns when the last byte is there, as it nearly is
 
     def _wait(self, is_there: Callable[[], bool]) -> None:
-        start = looked = time.monotonic()
-        while not is_there():
-            now = time.monotonic()
-            if now - start > self._patience:
-                return  # then MindSpore has given up too, and says so when it is asked for the message
-            if now - looked > LOOK:
-                _look_for_scheduler()
-                looked = time.monotonic()
-            if now - start > SPIN:
-                time.sleep(NAP)
+        wait_until(is_there, awake=0.0, look=self._look)  # awake it would keep MindSpore's threads from running
+
+    def _look(self, waited: float) -> None:
+        """Raise where what is waited for will not come."""
+        if waited > self._patience:
+            raise ExchangeError(f"MindSpore: no answer within the {self._patience} s of MS_CPU_COMM_OP_TIMEOUT")
+        try:
+            socket.create_connection(self._scheduler, timeout=10).close()
+        except OSError as error:
+            host, port = self._scheduler
+            raise ExchangeError(
+                f"MindSpore: the scheduler at {host}:{port} is gone, as it is when a rank was lost ({error})"
+            ) from error
 
 
 def _split(message: np.ndarray) -> List[np.ndarray]:
     return [message[start : start + LARGEST_MESSAGE] for start in range(0, message.size, LARGEST_MESSAGE)]
-
-
-def _look_for_scheduler() -> None:
-    address = os.environ["MS_SCHED_HOST"], int(os.environ["MS_SCHED_PORT"])
-    try:
-        socket.create_connection(address, timeout=10 * LOOK).close()
-    except OSError as error:
-        raise ExchangeError(
-            f"MindSpore: the scheduler at {address[0]}:{address[1]} is gone, as it is when a rank was lost ({error})"
-        ) from error
 
 
 def run_scheduler() -> None:

@@ -7,7 +7,6 @@ is done, not in a ``finally`` that a failing rank runs through too: there it wou
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
@@ -15,13 +14,14 @@ import numpy as np
 from mindspore_rec.distributed.exchange import ExchangeError
 from mindspore_rec.distributed.ordered_sum import ordered_sum
 from mindspore_rec.distributed.row_layout import RowLayout, as_bytes
+from mindspore_rec.distributed.waiting import wait_until
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-SPIN, NAP = 0.002, 0.0002
-"""Seconds: a rank that waits for the others looks without a pause so long, and then each time it wakes up. MPI's own
-waiting never pauses: it would take a core from the rank it waits for, and go on all night where no rows come."""
+AWAKE = 0.0002
+"""Seconds a rank waits without a pause. MPI's own waiting never pauses: it would take a core from the rank it waits
+for, and go on all night where no rows come."""
 
 LARGEST_COUNT = 2**31 - 1
 """MPI counts in C ints. We count rows, not bytes, so large arrays pass."""
@@ -56,17 +56,11 @@ class MpiExchange:
         sent = np.array([[len(part), layout.fingerprint] for part in parts], np.int64)
         received = np.empty_like(sent)
         with self._errors():
-            self._wait(self._comm.Ialltoall([sent, self._mpi.INT64_T], [received, self._mpi.INT64_T]))
+            self._wait([self._comm.Ialltoall([sent, self._mpi.INT64_T], [received, self._mpi.INT64_T])])
         _check(sent, layout)
         arrived = [layout.empty(rows) for rows in _check(received, layout)]
         arrived[self.rank] = parts[self.rank]
-        if not layout.nbytes:
-            return arrived
-        others = [(self.rank + step) % self.size for step in range(1, self.size)]  # not all to rank 0 first
-        with self._errors():
-            requests = [self._comm.Irecv(self._rows(arrived[r], layout), r) for r in others[::-1] if len(arrived[r])]
-            requests += [self._comm.Isend(self._rows(parts[r], layout), r) for r in others if len(parts[r])]
-            self._mpi.Request.Waitall(requests)
+        self._swap(parts, arrived, layout)
         return arrived
 
     def gather(self, array: np.ndarray) -> List[np.ndarray]:
@@ -75,17 +69,12 @@ class MpiExchange:
         heads = np.empty((self.size, 2), np.int64)
         own = np.array([len(array), layout.fingerprint], np.int64)
         with self._errors():
-            self._wait(self._comm.Iallgather([own, self._mpi.INT64_T], [heads, self._mpi.INT64_T]))
-        counts = _check(heads, layout)
-        ends = np.cumsum(counts)
-        if ends[-1] > LARGEST_COUNT:
-            raise ValueError(f"expected at most {LARGEST_COUNT} rows of all ranks, not {ends[-1]}")
-        arrived = layout.empty(int(ends[-1]))
-        if arrived.nbytes:
-            buffer, _, row_type = self._rows(arrived, layout)
-            with self._errors():
-                self._comm.Allgatherv(self._rows(array, layout), [buffer, (counts, ends - counts), row_type])
-        return np.split(arrived, ends[:-1])
+            self._wait([self._comm.Iallgather([own, self._mpi.INT64_T], [heads, self._mpi.INT64_T])])
+        ends = np.cumsum(_check(heads, layout))
+        arrived = np.split(layout.empty(int(ends[-1])), ends[:-1])
+        arrived[self.rank][...] = array
+        self._swap([array] * self.size, arrived, layout)
+        return arrived
 
     def broadcast(self, content: bytes, root: int = 0) -> bytes:
         """See `Exchange`."""
@@ -93,10 +82,10 @@ class MpiExchange:
             raise ValueError(f"expected a root from 0 to {self.size - 1}, not {root}")
         size = np.array([len(content)], np.int64)
         with self._errors():
-            self._wait(self._comm.Ibcast([size, self._mpi.INT64_T], root))
+            self._wait([self._comm.Ibcast([size, self._mpi.INT64_T], root)])
             data = np.frombuffer(content, np.uint8) if self.rank == root else np.empty(int(size[0]), np.uint8)
             for start in range(0, len(data), LARGEST_COUNT):
-                self._comm.Bcast([data[start : start + LARGEST_COUNT], self._mpi.BYTE], root)
+                self._wait([self._comm.Ibcast([data[start : start + LARGEST_COUNT], self._mpi.BYTE], root)])
         return content if self.rank == root else data.tobytes()
 
     def close(self) -> None:
@@ -104,16 +93,22 @@ class MpiExchange:
         if not self._closed:
             self._closed = True
             with self._errors():
-                self._wait(self._comm.Ibarrier())
+                self._wait([self._comm.Ibarrier()])
                 self._mpi.Finalize()
 
-    @staticmethod
-    def _wait(request: Any) -> None:
-        """Until all ranks have come to the same call; what follows is short, and MPI itself waits."""
-        patience = time.monotonic() + SPIN
-        while not request.Test():
-            if time.monotonic() > patience:
-                time.sleep(NAP)
+    def _swap(self, parts: Sequence[np.ndarray], arrived: Sequence[np.ndarray], layout: RowLayout) -> None:
+        """Send `parts[r]` to rank r, fill `arrived[r]` with what it sends; as they lie in memory, without a copy."""
+        if not layout.nbytes:
+            return
+        others = [(self.rank + step) % self.size for step in range(1, self.size)]  # not all to rank 0 first
+        with self._errors():
+            requests = [self._comm.Irecv(self._rows(arrived[r], layout), r) for r in others[::-1] if len(arrived[r])]
+            requests += [self._comm.Isend(self._rows(parts[r], layout), r) for r in others if len(parts[r])]
+            self._wait(requests)
+
+    def _wait(self, requests: List[Any]) -> None:
+        """Until they are done; a lost rank needs no look, mpirun ends us."""
+        wait_until(lambda: self._mpi.Request.Testall(requests), AWAKE, look=lambda waited: None)
 
     def _rows(self, array: np.ndarray, layout: RowLayout) -> Tuple[np.ndarray, int, Any]:
         row_type = self._row_types.get(layout.nbytes)

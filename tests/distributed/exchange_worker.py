@@ -170,7 +170,9 @@ def main(folder: Path, task: str) -> int:
         return 0
     ranks = Ranks.of_environment()
     exchange = open_exchange(ranks)
-    if task == "fail" and ranks.rank == ranks.size - 1:
+    if task == "fail":
+        if ranks.rank < ranks.size - 1:
+            exchange.sum(np.ones(1))
         return 3
     contract = Contract(exchange)
     verdict = {"rank": ranks.rank, "size": ranks.size, "launcher": ranks.launcher, "error": ""}
