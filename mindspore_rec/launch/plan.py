@@ -88,6 +88,7 @@ def shared_environment(job: Job, environ: Mapping[str, str]) -> Dict[str, str]:
     threads = str(max(1, len(os.sched_getaffinity(0)) // job.local_ranks))
     return {
         **{"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"},
+        "GLOG_v": "3",  # as quiet_mindspore: a rank joins the others before its program can say so
         **environ,
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, [environ.get("PYTHONPATH")])]),
         "MSREC_SERVER_NUM": str(job.servers),
