@@ -19,6 +19,7 @@ from typing import Literal, Mapping, Optional, Tuple
 
 from mindspore_rec.config import ConfigError
 from mindspore_rec.distributed.exchange import Alone, Exchange
+from mindspore_rec.distributed.kept_memory import keep_memory
 
 Launcher = Literal["alone", "mpirun", "dynamic"]
 
@@ -74,7 +75,7 @@ def is_scheduler(environ: Optional[Mapping[str, str]] = None) -> bool:
 
 
 def open_exchange(ranks: Ranks) -> Exchange:
-    """Meet the other ranks.
+    """Meet the other ranks. The process keeps freed memory from then on, see `keep_memory`.
 
     Raises:
         ConfigError: the launcher's library is not installed, or counts the ranks otherwise.
@@ -82,6 +83,7 @@ def open_exchange(ranks: Ranks) -> Exchange:
     """
     if ranks.launcher == "alone":
         return Alone()
+    keep_memory()
     exchange = _open(ranks)
     if (exchange.rank, exchange.size) != (ranks.rank, ranks.size):
         name = "OMPI_COMM_WORLD_RANK or PMI_RANK" if ranks.launcher == "mpirun" else "MS_NODE_ID"
