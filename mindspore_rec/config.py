@@ -166,6 +166,9 @@ class ModelConfig(TableConfig):
     wide_beta: float = Field(1.0, ge=0, description="FTRL beta")
     wide_l1: float = Field(0.0, ge=0, description="FTRL lambda_1")
     wide_l2: float = Field(0.0, ge=0, description="FTRL lambda_2")
+    exact_rows: int = Field(
+        0, ge=0, description="computed at a time, summed in 64 bits: the same on any number of ranks; 0: all"
+    )
     model_seed: int = Field(1, ge=0, lt=2**32, description="seed of the initial weights")
 
 

@@ -13,7 +13,10 @@ PACKAGE = "mindspore_rec"
 GENERATED = {"__pycache__", "run", "log", "checkpoints", "build", "dist", "kernel_meta"}
 
 MINDSPORE_ROOMS = ("models", "train", "serving")
-MINDSPORE_MODULES = tuple(f"{PACKAGE}.{name}" for name in ("embedding.lookup", "stream.dataset", "data.mindrecord"))
+MINDSPORE_MODULES = tuple(
+    f"{PACKAGE}.{name}"
+    for name in ("embedding.lookup", "stream.dataset", "data.mindrecord", "distributed.framework_exchange")
+)
 
 
 @cache

@@ -36,7 +36,6 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     from mindspore.train import Callback
 
     from mindspore_rec import RecModel
-    from mindspore_rec.distributed.data import shard_dataset
     from mindspore_rec.metrics.progressive import ProgressiveWindow
     from mindspore_rec.models.rank.wide_deep.model import WideDeep
     from mindspore_rec.train.device import use_device
@@ -47,6 +46,7 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     from mindspore_rec.train.progress_line import ProgressLine
     from mindspore_rec.train.resume import resume
     from mindspore_rec.train.row_audit import RowAudit
+    from mindspore_rec.train.shard_data import shard_dataset
     from mindspore_rec.train.stop_after import StopAfter
     from mindspore_rec.train.trainer_state import TrainerState
     from mindspore_rec.train.window_monitor import WindowMonitor
@@ -60,7 +60,9 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     guard = NonFiniteGuard(dead_letters=store.folder / "skipped_batches.jsonl", last_checkpoint=store.newest_path)
     network = WideDeep(config)
     optimizer = nn.Adam(network.trainable_params(), learning_rate=config.dense_learning_rate)
-    model = RecModel(network, LogLoss(), optimizer, guard=guard, exchange=ranks, owners=owners)
+    model = RecModel(
+        network, LogLoss(), optimizer, guard=guard, exchange=ranks, owners=owners, exact_rows=config.exact_rows
+    )
     window = ProgressiveWindow(config.metrics_window)
     audits = {"audit": RowAudit(store.folder / "audit")} if config.audit_rows else {}
     state = TrainerState(model, window, config.model_dump(mode="json", include=set(ModelConfig.model_fields)), audits)

@@ -26,26 +26,26 @@ class Combined(NamedTuple):
 
 
 def combine(exchange: Exchange, rows: int, loss: float, usable: bool, grads: Sequence[np.ndarray]) -> Combined:
-    """Combine the ranks' means over their own rows. Collective; every rank gets the same bits.
+    """Combine the ranks' sums over their own rows. Collective; every rank gets the same bits.
 
     Args:
-        rows: of this rank; with 0 of them its loss and gradients do not count.
-        loss: mean over them.
+        rows: of this rank.
+        loss: summed over them.
         usable: whether the gradients of embedding rows are finite.
-        grads: float32 gradients of the mean loss.
+        grads: gradients of the summed loss, all float32 or all float64.
+
+    Returns:
+        means over the rows of all ranks, gradients in float32.
 
     >>> from mindspore_rec.distributed.exchange import Alone
-    >>> combine(Alone(), 2, 0.5, True, [np.array([[1.0, 3.0]], np.float32)])
+    >>> combine(Alone(), 2, 1.0, True, [np.array([[2.0, 6.0]], np.float32)])
     Combined(rows=2, loss=0.5, usable=True, grads=[array([[1., 3.]], dtype=float32)])
     """
     sizes = [grad.size for grad in grads]
-    flat = np.zeros(sum(sizes) + 3, np.float32)
-    if rows:
-        flat[:3] = rows, loss * rows, not usable
-        np.multiply(np.concatenate([grad.reshape(-1) for grad in grads]), np.float32(rows), out=flat[3:])
+    flat = np.concatenate([np.array([rows, loss, not usable], grads[0].dtype), *(grad.reshape(-1) for grad in grads)])
     total = exchange.sum(flat)
     count = int(total[0])
-    means = total[3:] * np.float32(1.0 / max(count, 1))
+    means = (total[3:] / max(count, 1)).astype(np.float32)
     parts = np.split(means, np.cumsum(sizes)[:-1])
     return Combined(
         count,

@@ -112,3 +112,9 @@ def sum_gradients(grads, inverse, sums, scale):  # type: ignore[no-untyped-def]
             total[d] = value
             unusable |= np.int32(not (abs(value) < GRADIENT_LIMIT))  # of NaN too
     return unusable == 0
+
+
+def exact_sums(grads: np.ndarray, inverse: np.ndarray, count: int, scale: float) -> Tuple[np.ndarray, bool]:
+    """Return float64[count, dim], the sums by id of `scale * grads`, float[n, dim], and whether all can be used."""
+    sums = np.empty((count, grads.shape[1]), np.float64)
+    return sums, bool(sum_gradients(grads, inverse, sums, np.float64(scale)))

@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Parameter, Tensor
 
 from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
-from mindspore_rec.embedding.id_values import smallest_of_columns, sum_of_rows
+from mindspore_rec.embedding.id_values import exact_sums, smallest_of_columns, sum_of_rows
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.embedding.ranges import in_parallel
 from mindspore_rec.embedding.table import Prepared
@@ -47,7 +47,7 @@ class TableBlocks:
         if len(self.buffers) == 1:
             used = rows * self.widths[0]
             self.cell.table.read(batch, out=self.buffers[0].reshape(-1, self.cell.embedding_size)[:used])
-            self._publish(rows)
+            self.publish(rows)
         else:
             self.fill(self.cell.table.read(batch), rows)
 
@@ -58,20 +58,26 @@ class TableBlocks:
             count = rows * width
             buffer.reshape(-1, self.cell.embedding_size)[:count] = gathered[begin : begin + count]
             begin += count
-        self._publish(rows)
+        self.publish(rows)
 
-    def _publish(self, rows: int) -> None:
-        """Hand the buffers to the graph, which is done with them once the outputs have been read."""
+    def publish(self, rows: int) -> None:
+        """Hand buffers with so many rows to the graph, which is done with them once the outputs have been read."""
         for buffer, parameter in zip(self.buffers, self.rows):
             buffer[rows:] = 0.0
             parameter.set_data(Tensor.from_numpy(buffer))
 
 
 class BatchBlocks:
-    """Graph parameters that hold the rows of a batch of up to `capacity` rows, for each lookup of a network."""
+    """Graph parameters that hold the rows of a batch of up to `capacity` rows, for each lookup of a network.
 
-    def __init__(self, calls: Sequence[LookupCall], capacity: int) -> None:
-        self.capacity = capacity
+    Args:
+        calls: the lookups.
+        capacity: rows there is room for.
+        exact: gradients are summed in 64 bits, so that their order does not show in 32.
+    """
+
+    def __init__(self, calls: Sequence[LookupCall], capacity: int, exact: bool = False) -> None:
+        self.capacity, self.exact = capacity, exact
         cells: Dict[str, List[LookupCall]] = {}
         for call in calls:
             cells.setdefault(call.cell.table_name, []).append(call)
@@ -102,11 +108,22 @@ class BatchBlocks:
                 ids = [call.ids(inputs)[:rows].reshape(-1) for call in table.calls]
                 shared[table.key] = distinct_ids(ids[0] if len(ids) == 1 else np.concatenate(ids))
         prepared = self.gather(shared, rows, create)
+        self._fill_ids(inputs)
+        return prepared
+
+    def copy_rows(self, whole: BatchBlocks, begin: int, rows: int, inputs: Sequence[np.ndarray]) -> None:
+        """Take over `rows` rows from row `begin` on of the blocks of a larger batch; `inputs` are those of the part."""
+        for table, source in zip(self.tables, whole.tables):
+            for buffer, larger in zip(table.buffers, source.buffers):
+                buffer[:rows] = larger[begin : begin + rows]
+            table.publish(rows)
+        self._fill_ids(inputs)
+
+    def _fill_ids(self, inputs: Sequence[np.ndarray]) -> None:
         for table in self.tables:
             for k, parameter in enumerate(table.ids):
                 call = table.calls[k]
                 parameter.set_data(Tensor(call.ids(inputs).reshape(self.capacity, *call.shape)))
-        return prepared
 
     def gather(self, shared: Dict[IdsKey, DistinctIds], rows: int, create: bool) -> List[Any]:
         """Fill the blocks with the rows of the distinct ids of a batch, by what tables read."""
@@ -131,16 +148,20 @@ class BatchBlocks:
             yield parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def sum_gradients(
-        self, prepared: Sequence[Any], grads: Sequence[np.ndarray], rows: int
+        self, prepared: Sequence[Any], grads: Sequence[np.ndarray], rows: int, scale: float
     ) -> Tuple[List[np.ndarray], bool]:
-        """Sum the gradients of a mean loss over `rows` rows into those of the summed loss, by distinct id.
+        """Sum `scale` times the gradients of the first `rows` rows of the batch by distinct id.
 
         Returns:
             float32[u, dim] for each table, and whether all of them can be used.
         """
         sums, usable = [], True
         for table, batch, grad in zip(self.tables, prepared, self.gradients(grads, rows)):
-            total, good = table.cell.table.sum_gradients(batch, grad, float(rows))
+            if self.exact:
+                exact, good = exact_sums(grad, batch.distinct.inverse, batch.distinct.ids.size, scale)
+                total = exact.astype(np.float32)
+            else:
+                total, good = table.cell.table.sum_gradients(batch, grad, scale)
             sums.append(total)
             usable &= good
         return sums, usable

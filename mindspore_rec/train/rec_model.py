@@ -13,11 +13,12 @@ from mindspore.train.callback import _CallbackManager, _InternalCallbackParam
 
 from mindspore_rec.distributed.exchange import Alone, Exchange
 from mindspore_rec.distributed.rounds import latest, rounds
+from mindspore_rec.train.eval_step import EvalStep, PredictStep
 from mindspore_rec.train.framework_checkpoint import TableSidecars, check_stamps, refresh_stamps
 from mindspore_rec.train.guard import NonFiniteGuard
 from mindspore_rec.train.hoist import lookup_cells
 from mindspore_rec.train.progress import TrainingProgress
-from mindspore_rec.train.step import EvalStep, PredictStep, TrainStep
+from mindspore_rec.train.step import TrainStep
 from mindspore_rec.train.stop_signals import StopSignals
 from mindspore_rec.train.table_days import end_days
 
@@ -43,6 +44,8 @@ class RecModel(Model):
         exchange: between the ranks of a job, each with its part of every batch and its share of every table; only
             `online_train` works on more than one.
         owners: ranks that tables are spread over; default: all.
+        exact_rows: compute so many rows at a time and sum their gradients in 64 bits: then any number of ranks whose
+            parts of a batch are whole blocks give the same model, all but to the bit. 0: in one piece, faster.
         kwargs: further arguments of `mindspore.Model`.
     """
 
@@ -57,6 +60,7 @@ class RecModel(Model):
         clock: Callable[[], float] = time.time,
         exchange: Optional[Exchange] = None,
         owners: Sequence[int] = (),
+        exact_rows: int = 0,
         **kwargs: Any,
     ) -> None:
         self._lookups = lookup_cells(network)
@@ -73,6 +77,7 @@ class RecModel(Model):
         self._guard = guard or NonFiniteGuard()
         self._clock = clock
         self.exchange = exchange or Alone()
+        self._exact_rows = exact_rows
         self.owners = tuple(owners) or tuple(range(self.exchange.size))
         self.progress = TrainingProgress()
         super().__init__(network, loss_fn, optimizer, metrics, **kwargs)
@@ -160,7 +165,9 @@ class RecModel(Model):
         """Return our step, or the framework's for mixed precision and for networks that train themselves."""
         step = self._train_network
         if not self._lookups and self._optimizer is not None and not self._stock_options:
-            step = TrainStep(self._network, self._row_loss, self._optimizer, self.exchange, self.owners)
+            step = TrainStep(
+                self._network, self._row_loss, self._optimizer, self.exchange, self.owners, self._exact_rows
+            )
         if self.exchange.size > 1 and not isinstance(step, TrainStep):
             raise ValueError("more than one rank: expected a network whose optimizer and loss the model knows")
         _expect_rows(step, dataset)
@@ -214,7 +221,7 @@ class RecModel(Model):
             return super()._build_train_network()
         if self._optimizer is None:
             raise ValueError("optimizer is None: a network with HashEmbeddingLookup needs one for its dense parameters")
-        return TrainStep(self._network, self._row_loss, self._optimizer, self.exchange, self.owners)
+        return TrainStep(self._network, self._row_loss, self._optimizer, self.exchange, self.owners, self._exact_rows)
 
     def _build_predict_network(self) -> None:
         self._predict_network = PredictStep(self._network) if self._lookups else self._network

@@ -13,7 +13,7 @@ import numpy as np
 from mindspore_rec.distributed.exchange import Exchange
 from mindspore_rec.distributed.route import Route
 from mindspore_rec.embedding.dedupe import DistinctIds
-from mindspore_rec.embedding.id_values import sum_gradients, sum_of_rows
+from mindspore_rec.embedding.id_values import exact_sums, sum_gradients, sum_of_rows
 from mindspore_rec.embedding.ranges import in_parallel
 from mindspore_rec.embedding.row_store import repeat_rows
 from mindspore_rec.embedding.table import Prepared
@@ -33,13 +33,15 @@ class ShardedBlocks(BatchBlocks):
     """`BatchBlocks` of tables each rank has a share of.
 
     Args:
-        calls, capacity: as of `BatchBlocks`.
+        calls, capacity, exact: as of `BatchBlocks`.
         exchange: between the ranks.
         owners: ranks that own ids.
     """
 
-    def __init__(self, calls: Sequence[LookupCall], capacity: int, exchange: Exchange, owners: Sequence[int]) -> None:
-        super().__init__(calls, capacity)
+    def __init__(
+        self, calls: Sequence[LookupCall], capacity: int, exact: bool, exchange: Exchange, owners: Sequence[int]
+    ) -> None:
+        super().__init__(calls, capacity, exact)
         self._exchange, self._owners = exchange, owners
 
     def gather(self, shared: Dict[IdsKey, DistinctIds], rows: int, create: bool) -> List[Routed]:
@@ -65,14 +67,18 @@ class ShardedBlocks(BatchBlocks):
         return routed
 
     def sum_gradients(
-        self, prepared: Sequence[Routed], grads: Sequence[np.ndarray], rows: int
+        self, prepared: Sequence[Routed], grads: Sequence[np.ndarray], rows: int, scale: float
     ) -> Tuple[List[np.ndarray], bool]:
         """See `BatchBlocks.sum_gradients`; sums over this rank's part of the batch."""
         sums, usable = [], True
         for table, batch, grad in zip(self.tables, prepared, self.gradients(grads, rows)):
             distinct = batch.route.distinct
-            total = np.empty((distinct.ids.size, table.cell.embedding_size), np.float32)
-            usable &= bool(sum_gradients(grad, distinct.inverse, total, np.float32(rows)))
+            if self.exact:
+                total, good = exact_sums(grad, distinct.inverse, distinct.ids.size, scale)
+            else:
+                total = np.empty((distinct.ids.size, table.cell.embedding_size), np.float32)
+                good = bool(sum_gradients(grad, distinct.inverse, total, np.float32(scale)))
+            usable &= good
             sums.append(total)
         return sums, usable
 
@@ -87,7 +93,12 @@ class ShardedBlocks(BatchBlocks):
         told = [self._tell(k, prepared[k], sums[k], labels) for k in range(len(self.tables))]
         for table, batch, (grads, clicks, rates) in zip(self.tables, prepared, told):
             host = table.cell.table
-            total, _ = host.sum_gradients(batch.prepared, grads)
+            if self.exact:
+                total = exact_sums(grads, batch.route.asked.inverse, batch.route.asked.ids.size, 1.0)[0].astype(
+                    np.float32
+                )
+            else:
+                total, _ = host.sum_gradients(batch.prepared, grads)
             host.apply(batch.prepared, total, rates, clicks=clicks, seconds=seconds)
 
     def _tell(

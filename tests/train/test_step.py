@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from mindspore import nn
 
+from mindspore_rec.train.eval_step import EvalStep, PredictStep
 from mindspore_rec.train.losses import LogLoss
-from mindspore_rec.train.step import EvalStep, PredictStep, TrainStep
+from mindspore_rec.train.step import TrainStep
 from tests.train.small_networks import OneTable, TwoTowers, rows
 
 
