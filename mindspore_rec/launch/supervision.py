@@ -32,7 +32,7 @@ LINGER_SECONDS = 60.0
 """What the scheduler has to see off the ranks of other machines."""
 KILL_SECONDS = 5.0
 """What the kernel has to end a killed process."""
-READER_SECONDS = 5.0
+READER_SECONDS = 2.0
 """What a reader of the launcher's output has for the last of it."""
 FOLLOW_SECONDS = 0.2
 TAIL_LINES = 15
