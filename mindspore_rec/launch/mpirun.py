@@ -6,7 +6,6 @@ kills them, too short for a checkpoint. The launcher asks the ranks themselves, 
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Mapping
 
@@ -27,24 +26,23 @@ def mpirun_plan(job: Job, reports: Path, environ: Mapping[str, str]) -> Plan:
     """
     kept = {} if "OMPI_COMM_WORLD_SIZE" in environ else {name: environ[name] for name in environ if "_MCA_" in name}
     shared = shared_environment(job, without_launcher(environ))
-    own = {**settings(job, reports.parent), **shared, **kept}
+    own = {**settings(reports.parent), **shared, **kept}
     command = mpirun_command(job.size, rank_command(job, reports))
     return Plan(job, (Child("mpirun", tuple(command), own, job.log_dir / "mpirun.log"),))
 
 
-def settings(job: Job, folder: Path) -> Mapping[str, str]:
+def settings(folder: Path) -> Mapping[str, str]:
     """Open MPI's settings, which a user's variables of the same names replace.
 
-    Traffic between ranks stays on one interface, and temporary files are in a folder that is removed with the job
-    however it ends.
+    Ranks of one machine talk through shared memory: without TCP they do not listen on every interface, as they would
+    whatever interface is asked for. mpirun itself still does (Open MPI issue 14441). Temporary files are in a folder
+    that is removed with the job however it ends.
 
-    >>> job = Job(("train",), 2, 0, "127.0.0.1", Path("log"), 0, 2)
-    >>> settings(job, Path("tmp"))["OMPI_MCA_btl_tcp_if_include"]
-    '127.0.0.0/8'
+    >>> settings(Path("tmp"))["OMPI_MCA_btl"]
+    '^tcp'
     """
-    loopback = ipaddress.ip_address(job.host).is_loopback
     return {
-        "OMPI_MCA_btl_tcp_if_include": "127.0.0.0/8" if loopback else f"{job.host}/32",
+        "OMPI_MCA_btl": "^tcp",
         "PRTE_MCA_prte_tmpdir_base": str(folder),  # Open MPI 5
         "OMPI_MCA_orte_tmpdir_base": str(folder),  # Open MPI 4
     }

@@ -164,8 +164,8 @@ def test_the_device_of_a_rank_under_mpirun_is_its_number_on_the_machine() -> Non
 def test_settings_of_open_mpi_are_the_users(tmp_path: Path) -> None:
     if launchers.find_mpirun() is None:
         pytest.skip("needs mpirun: the extra [mpi]")
-    own = {"OMPI_MCA_btl_tcp_if_include": "eth7", "OMPI_COMM_WORLD_LOCAL_RANK": "1"}
+    own = {"OMPI_MCA_btl": "self,tcp", "OMPI_COMM_WORLD_LOCAL_RANK": "1"}
     (child,) = mpirun_plan(job(tmp_path), tmp_path / "reports", own).children
-    assert child.environ["OMPI_MCA_btl_tcp_if_include"] == "eth7"
+    assert child.environ["OMPI_MCA_btl"] == "self,tcp"
     assert "OMPI_COMM_WORLD_LOCAL_RANK" not in child.environ
     assert child.environ["PRTE_MCA_prte_tmpdir_base"] == str(tmp_path)

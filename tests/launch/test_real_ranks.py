@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mindspore_rec.distributed.launchers import find_mpirun
@@ -57,3 +58,17 @@ def test_the_ranks_meet_again_after_a_death(launcher: str, tmp_path: Path) -> No
         assert launched.checkpoint(0) is not None
         assert launched.checkpoint(0) == launched.checkpoint(1)
         assert launched.left() == []
+
+
+@needs_mpi
+def test_ranks_of_one_machine_listen_to_nobody(tmp_path: Path) -> None:
+    with launch(tmp_path, "mpirun", program=PROGRAM) as launched:
+        launched.wait_for_ranks()
+        ranks = [psutil.Process(launched.lives(rank)[0]) for rank in (0, 1)]
+        assert [rank.net_connections() for rank in ranks if not _loopback_only(rank)] == []
+        launched.press_ctrl_c()
+        assert launched.status() == 0, launched.errors()
+
+
+def _loopback_only(process: psutil.Process) -> bool:
+    return all(connection.laddr.ip.startswith("127.") for connection in process.net_connections("inet"))
