@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Iterator, Optional, Sequence, Tuple
 
 import mindspore as ms
 from mindspore import nn
@@ -136,10 +136,8 @@ class RecModel(Model):
 
     def _run_steps(self, dataset: Any, step: nn.Cell, callback: Any, context: RunContext) -> None:
         cb_params = context.original_args()
-        batches = iter(dataset.create_tuple_iterator(num_epochs=1, do_copy=False))
-        for own in rounds(batches, self.exchange, context.get_stop_requested):
-            batch = own if own is not None else dataset.empty_batch()
-            info = dataset.next_info() if own is not None and hasattr(dataset, "next_info") else None
+        for given in rounds(_with_infos(dataset), self.exchange, context.get_stop_requested):
+            batch, info = given if given is not None else (dataset.empty_batch(), None)
             cb_params.train_dataset_element = batch
             cb_params.batch_info = info
             callback.on_train_step_begin(context)
@@ -225,6 +223,12 @@ class RecModel(Model):
 
     def _build_predict_network(self) -> None:
         self._predict_network = PredictStep(self._network) if self._lookups else self._network
+
+
+def _with_infos(dataset: Any) -> Iterator[Tuple[Tuple[Any, ...], Any]]:
+    """Batches with what the data set knows of each: it is asked once for each, also for those nobody trains."""
+    for batch in dataset.create_tuple_iterator(num_epochs=1, do_copy=False):
+        yield batch, dataset.next_info() if hasattr(dataset, "next_info") else None
 
 
 def _expect_rows(step: nn.Cell, dataset: Any) -> None:
