@@ -42,8 +42,9 @@ def digest(ids: np.ndarray, words: np.ndarray, statistics: np.ndarray) -> int:
     >>> digest(ids, words, none) == digest(ids, words[::-1], none)
     False
     """
-    rows = np.arange(ids.size, dtype=np.int32)
-    return int(digest_rows(ids, words, statistics, rows, 0, ids.size, place_factors(words.shape[1])))
+    rows, factors = np.arange(ids.size, dtype=np.int32), place_factors(words.shape[1])
+    arrays = [np.ascontiguousarray(array) for array in (ids, words, statistics)]
+    return int(digest_rows(*arrays, rows, 0, ids.size, factors))
 
 
 @njit(cache=True, nogil=True)
