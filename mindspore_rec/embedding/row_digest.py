@@ -43,8 +43,8 @@ def digest(ids: np.ndarray, words: np.ndarray, statistics: np.ndarray) -> int:
     False
     """
     rows, factors = np.arange(ids.size, dtype=np.int32), place_factors(words.shape[1])
-    arrays = [np.ascontiguousarray(array) for array in (ids, words, statistics)]
-    return int(digest_rows(*arrays, rows, 0, ids.size, factors))
+    ids, words, statistics = (np.ascontiguousarray(array) for array in (ids, words, statistics))
+    return int(digest_rows(ids, words, statistics, rows, 0, ids.size, factors))
 
 
 @njit(cache=True, nogil=True)
