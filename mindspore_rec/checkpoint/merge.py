@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping
 
 import numpy as np
 
@@ -99,20 +99,6 @@ class MergedArrays:
         return {name: array for name, array in arrays.items() if name not in names}
 
 
-def apply_deltas(base: Arrays, deltas: Sequence[Arrays]) -> Arrays:
-    """Return the state after `deltas`, oldest first.
-
-    Raises:
-        ValueError: see `MergedArrays.apply`.
-    """
-    if not deltas:
-        return base
-    merged = MergedArrays(base, _count(base) + sum(_count(delta) for delta in deltas))
-    for delta in deltas:
-        merged.apply(delta)
-    return merged.arrays()
-
-
 class _MergedRows:
     """Rows under one prefix, in arrays with room for `room` of them."""
 
@@ -154,7 +140,3 @@ class _MergedRows:
         for name, column in columns.items():
             if name != IDS:
                 self._columns[name][rows] = column
-
-
-def _count(arrays: Arrays) -> int:
-    return max([arrays[prefix + IDS].size for prefix in row_prefixes(arrays)], default=0)

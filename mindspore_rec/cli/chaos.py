@@ -24,10 +24,10 @@ from mindspore_rec.cli.chaos_programs import ChaosConfig, CommandLines
 from mindspore_rec.cli.chaos_run import ChaosRun
 from mindspore_rec.cli.options import load
 from mindspore_rec.cli.processes import Programs
+from mindspore_rec.cli.run_folder import channel_port, new_run_folder
 from mindspore_rec.config import UserError
-from mindspore_rec.stream.brokers import BrokerFailed, KafkaBroker, free_port
+from mindspore_rec.stream.brokers import BrokerFailed, KafkaBroker
 
-MAX_PORT = 65_000
 POLL_SECONDS = 5.0
 SILENCE_SECONDS = 120.0
 MOST_DIFFERENCES = 10
@@ -43,7 +43,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     config = load(ChaosConfig, "Kill every part of the pipeline many times, and compare with an undisturbed run.", argv)
     if not chaos_programs.EXAMPLES.is_dir():
         raise UserError(f"the programs of the repository are needed, and {chaos_programs.EXAMPLES} is missing")
-    folder = _new_folder(config.folder)
+    folder = new_run_folder("chaos", config.folder, chaos_programs.REPOSITORY / "run")
     with Programs(folder) as programs:  # from here on a signal waits for programs.wait, the start of a broker included
         try:
             broker = KafkaBroker(folder / "broker", port=0)
@@ -66,7 +66,7 @@ def _run(config: ChaosConfig, programs: Programs, broker: KafkaBroker, folder: P
     lines = CommandLines(config, broker.bootstrap_servers, folder)
     killed, reference = folder / "checkpoints", folder / "reference"
     plan = draw(config.kills, config.rows, config.seed)
-    run = ChaosRun(plan, config.rows, programs, broker, lines, killed, _channel_port(), _say)
+    run = ChaosRun(plan, config.rows, programs, broker, lines, killed, channel_port(), _say)
     audited = run.run()
     _say(f"all {config.kills} kills are over; the same rows once more without any")
     _run_undisturbed(programs, lines, reference)
@@ -89,7 +89,7 @@ def _run(config: ChaosConfig, programs: Programs, broker: KafkaBroker, folder: P
 
 def _run_undisturbed(programs: Programs, lines: CommandLines, checkpoints: Path) -> None:
     """A consumer and a trainer of their own over the whole topic."""
-    port = _channel_port()
+    port = channel_port()
     commands: Dict[str, List[str]] = {
         "reference_consumer": lines.consumer(port),
         "reference_trainer": lines.trainer(port, checkpoints),
@@ -119,25 +119,6 @@ def _failure(programs: Programs, name: str, what: str) -> UserError:
     for line in programs.tail(name):
         sys.stderr.write(f"  {line}\n")
     return UserError(f"{name} {what}; all it wrote is in {programs.log(name)}")
-
-
-def _new_folder(wanted: Optional[str]) -> Path:
-    name = time.strftime("chaos-%Y%m%d-%H%M%S")
-    folder = Path(wanted or chaos_programs.REPOSITORY / "run" / name).absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise UserError(f"the folder {folder} is not empty: name a new one with --folder")
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
-    return folder
-
-
-def _channel_port() -> int:
-    port = free_port()
-    while port > MAX_PORT:
-        port = free_port()
-    return port
 
 
 def _relay(line: str) -> None:

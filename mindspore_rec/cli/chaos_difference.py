@@ -6,11 +6,9 @@ from typing import Dict, List
 
 import numpy as np
 
+from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.checkpoint.format import TABLE, Checkpoint
-
-Arrays = Dict[str, np.ndarray]
-
-IDS = "ids"
+from mindspore_rec.checkpoint.merge import IDS, row_columns, row_prefixes
 
 
 def differences(first: Checkpoint, second: Checkpoint) -> List[str]:
@@ -33,10 +31,13 @@ def _unequal(first: Dict[str, object], second: Dict[str, object]) -> List[str]:
 
 
 def _by_id(arrays: Arrays) -> Arrays:
-    """A table's arrays with its rows in the order of their ids."""
-    order = np.argsort(arrays[IDS], kind="stable")
-    per_row = {name for name, array in arrays.items() if array.ndim and array.shape[0] == order.size}
-    return {name: array[order] if name in per_row else array for name, array in arrays.items()}
+    """A table's arrays with its rows, and the ids that wait for one, in the order of their ids."""
+    ordered = dict(arrays)
+    for prefix in row_prefixes(arrays):
+        columns = row_columns(arrays, prefix)
+        order = np.argsort(columns[IDS])
+        ordered.update({prefix + name: column[order] for name, column in columns.items()})
+    return ordered
 
 
 def _line(group: str, name: str, ours: Arrays, theirs: Arrays) -> str:

@@ -16,10 +16,11 @@ from pydantic import Field
 
 from mindspore_rec.cli.options import load
 from mindspore_rec.cli.processes import Programs
+from mindspore_rec.cli.run_folder import channel_port, new_run_folder
 from mindspore_rec.config import Section, UserError
 from mindspore_rec.data.synthetic import SyntheticStream
 from mindspore_rec.metrics import auc
-from mindspore_rec.stream.brokers import BROKERS, BrokerFailed, free_port
+from mindspore_rec.stream.brokers import BROKERS, BrokerFailed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLES = REPOSITORY / "examples" / "online_learning"
@@ -28,7 +29,6 @@ METRICS_WINDOW = 100_000
 PRODUCED = ("rows_produced",)
 TRAINED = ("rows_trained", "rows_rejected", "auc_first_window", "auc_last_window", "logloss", "samples_per_s")
 LEFT = ("checkpoint", "last_window_source_rows")
-MAX_PORT = 65_000
 POLL_SECONDS = 5.0
 SILENCE_SECONDS = 120.0
 """The trainer reports every few seconds; after so long without a line something hangs."""
@@ -57,7 +57,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     config = load(QuickstartConfig, "Stream synthetic clicks through a broker, a consumer and a trainer, once.", argv)
     if not EXAMPLES.is_dir():
         raise UserError(f"the quickstart runs the programs of the repository, and {EXAMPLES} is missing: use a clone")
-    folder = _new_folder(config.folder)
+    folder = new_run_folder("quickstart", config.folder, REPOSITORY / "run")
     with Programs(folder) as programs:  # from here on a signal waits for programs.wait, the start of a broker included
         try:
             with BROKERS[config.broker](folder / "broker", port=0) as broker:
@@ -106,25 +106,11 @@ def oracle_auc(seed: int, first: int, last: int) -> float:
     return auc(stream.labels(first, rows), stream.probabilities(first, rows))
 
 
-def _new_folder(wanted: Optional[str]) -> Path:
-    folder = Path(wanted or REPOSITORY / "run" / time.strftime("quickstart-%Y%m%d-%H%M%S")).absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise UserError(f"the folder {folder} is not empty: name a new one with --folder")
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
-    return folder
-
-
 def _start(programs: Programs, config: QuickstartConfig, bootstrap_servers: str, folder: Path) -> None:
     environ = dict(os.environ)
     environ["PYTHONUNBUFFERED"] = "1"
     environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [environ.get("PYTHONPATH")])])
-    port = free_port()
-    while port > MAX_PORT:
-        port = free_port()
-    for name, command in commands(config, bootstrap_servers, port, folder).items():
+    for name, command in commands(config, bootstrap_servers, channel_port(), folder).items():
         programs.start(name, command, environ, on_line=_relay if name == "online_train" else None)
     _say(f"producer, consumer and trainer started, {config.rows} rows to go")
 

@@ -73,10 +73,7 @@ class RowChanges:
         if not self.following or not rows.size:
             return
         with self._lock:
-            first = np.empty(rows.size, np.int32)
-            first = first[: row_bits.put(self._changed, rows, first)]
-            if self._digest is not None:
-                self._difference -= self._sum(first)
+            self._subtract(rows)
             self._keep(rows)
 
     def add(self, rows: np.ndarray) -> None:
@@ -90,10 +87,7 @@ class RowChanges:
         if not self.following or not rows.size:
             return
         with self._lock:
-            first = np.empty(rows.size, np.int32)
-            unchanged = first[: row_bits.put(self._changed, rows, first)]
-            if self._digest is not None:
-                self._difference -= self._sum(unchanged)
+            self._subtract(rows)
             row_bits.take(self._changed, rows, np.empty(rows.size, np.int32))
             self._removed.append(self._arrays.ids[rows])
             self._keep(rows)
@@ -140,6 +134,13 @@ class RowChanges:
         return RowSnapshot(
             self._arrays, self._wanted, self._pending, index.end, index.size, removed, self._kept, self._lock, done
         )
+
+    def _subtract(self, rows: np.ndarray) -> None:
+        """Note rows as changed; take the hashes of those that were not from the digest."""
+        first = np.empty(rows.size, np.int32)
+        first = first[: row_bits.put(self._changed, rows, first)]
+        if self._digest is not None:
+            self._difference -= self._sum(first)
 
     def _keep(self, rows: np.ndarray) -> None:
         if self._snapshot_open:

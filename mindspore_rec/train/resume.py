@@ -36,7 +36,8 @@ def resume(rule: str, store: CheckpointStore, state: TrainerState) -> Optional[M
         checkpoint = read_state(Path(path))
     state.restore(checkpoint)
     logger.info("continuing from %s: step %d", checkpoint.path, state.model.progress.step)
-    if exchange.sum(np.zeros(1, np.float32)).size and exchange.rank == 0:  # all ranks have read it
+    exchange.sum(np.zeros(1, np.float32))  # from here on all ranks have read it
+    if exchange.rank == 0:
         _set_aside(store, state.model.progress.step)
     return checkpoint.manifest
 

@@ -94,6 +94,8 @@ class TrainStep(HostStep):
         super().__init__(network, exchange, owners)
         hide(self, "exact_rows", exact_rows)
         self.loss = MaskedLoss(network, loss_fn)
+        if exact_rows and not (self.has_lookups and self.loss.row_loss is not None):
+            raise ValueError(f"exact_rows = {exact_rows}: expected 0 where there is no lookup, or no loss by row")
         self.optimizer = optimizer
         hide(self, "batch_size", 0)
         hide(self, "result", None)
@@ -127,7 +129,7 @@ class TrainStep(HostStep):
         graph, blocks = self.blocks(inputs, capacity)
         prepared = blocks.fill(inputs, rows, create=True)
         given = [padded[-1] if labelled else mask, mask, *inputs]
-        if self.exact_rows and fixed:
+        if self.exact_rows:
             found = self._compute_by_blocks(blocks, given, rows)
         else:
             found = self._compute(graph, len(blocks.row_parameters), given, rows)

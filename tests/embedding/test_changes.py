@@ -8,7 +8,7 @@ from typing import Dict, List
 import numpy as np
 import pytest
 
-from mindspore_rec.checkpoint.merge import apply_deltas, row_columns, row_digests, row_prefixes
+from mindspore_rec.checkpoint.merge import MergedArrays, row_columns, row_digests, row_prefixes
 from mindspore_rec.embedding import snapshot as snapshot_module
 from mindspore_rec.embedding.admission import Always, MinCount, MinCountSketch, ShowClick
 from mindspore_rec.embedding.eviction import LeastRecent, ShowClickDecay, Unseen
@@ -107,7 +107,10 @@ def test_base_and_deltas_are_the_state_of_their_moment(kind: str, busy: float) -
             base, deltas = found, []
         else:
             deltas.append(found)
-        merged = apply_deltas(base, deltas)
+        merging = MergedArrays(base, room=3000)
+        for delta in deltas:
+            merging.apply(delta)
+        merged = merging.arrays()
         assert by_id(merged) == by_id(expected)
         digests = {prefix: rows.digest for prefix, rows in taken.rows.items()}
         assert digests == row_digests(expected) == row_digests(merged)

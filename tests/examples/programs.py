@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
 
-from mindspore_rec.stream.brokers import free_port
+from mindspore_rec.cli.run_folder import channel_port
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "online_learning"
 SMALL_MODEL = ["--emb_dim", "4", "--layers", "16", "--batch_size", "256", "--report_seconds", "0.2"]
@@ -101,10 +101,7 @@ class Programs:
 @contextmanager
 def running_programs(bootstrap_servers: str, topic: str, folder: Path) -> Iterator[Programs]:
     """Programs with a channel of their own; none is left running."""
-    port = free_port()
-    while port > 65_000:  # the largest that `port` may be
-        port = free_port()
-    running = Programs(bootstrap_servers, topic, port, folder)
+    running = Programs(bootstrap_servers, topic, channel_port(), folder)
     try:
         yield running
     finally:

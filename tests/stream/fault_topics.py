@@ -17,7 +17,7 @@ from mindspore_rec.stream.brokers import Broker
 from mindspore_rec.stream.channel import DataReceiver
 from mindspore_rec.stream.consumer import Consumer
 from mindspore_rec.stream.interleave import Batch
-from mindspore_rec.stream.kafka import create_topic, open_sink, topic_partitions
+from mindspore_rec.stream.kafka import Source, create_topic, open_sink, topic_partitions
 from tests.stream.memory_source import messages_of
 
 DEADLINE = 60.0
@@ -79,12 +79,12 @@ class Topic:
 
 
 class RunningConsumer:
-    """A consumer in a thread, with sources of its own."""
+    """A consumer in a thread, with a source of its own where none is given."""
 
-    def __init__(self, config: ConsumerConfig) -> None:
+    def __init__(self, config: ConsumerConfig, source: Optional[Source] = None) -> None:
         self.error: Optional[UserError] = None
         self.stop = threading.Event()
-        self._consumer = Consumer(config)
+        self._consumer = Consumer(config, source=source)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -100,8 +100,8 @@ class RunningConsumer:
 
 
 @contextlib.contextmanager
-def consumer_of(config: ConsumerConfig) -> Iterator[RunningConsumer]:
-    running = RunningConsumer(config)
+def consumer_of(config: ConsumerConfig, source: Optional[Source] = None) -> Iterator[RunningConsumer]:
+    running = RunningConsumer(config, source)
     try:
         yield running
     finally:

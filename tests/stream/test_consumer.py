@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 import pytest
 
-from mindspore_rec.config import ConfigError, ConsumerConfig, UserError
+from mindspore_rec.config import ConfigError, ConsumerConfig
 from mindspore_rec.stream.batches import StreamBatches
 from mindspore_rec.stream.brokers import Broker
 from mindspore_rec.stream.channel import ChannelError, DataReceiver
@@ -31,6 +31,7 @@ from mindspore_rec.stream.kafka import (
 )
 from mindspore_rec.stream.messages import Message
 from mindspore_rec.stream.position import RowPosition, StreamPosition
+from tests.stream.fault_topics import consumer_of
 from tests.stream.free_ports import free_ports
 from tests.stream.memory_source import MemorySource, messages_of
 
@@ -61,37 +62,6 @@ def good(first: int, last: int) -> List[int]:
     return [number for number in range(first, last) if number % BAD_EVERY]
 
 
-class Running:
-    """A consumer in a thread."""
-
-    def __init__(self, config: ConsumerConfig, source: MemorySource) -> None:
-        self.error: Optional[BaseException] = None
-        self.stop = threading.Event()
-        self._consumer = Consumer(config, source=source)
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._consumer.run(self.stop)
-        except UserError as error:
-            self.error = error
-
-    def join(self) -> None:
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-
-
-@contextlib.contextmanager
-def running(config: ConsumerConfig, source: MemorySource) -> Iterator[Running]:
-    consumer = Running(config, source)
-    try:
-        yield consumer
-    finally:
-        consumer.stop.set()
-        consumer.join()
-
-
 def batches_of(config: ConsumerConfig, shard_id: int = 0, **options: Any) -> StreamBatches:
     receiver = DataReceiver(
         config.address,
@@ -113,7 +83,7 @@ def sources(batches: List[Batch]) -> List[int]:
 @pytest.mark.parametrize("form", ["block", "tsv", "json"])
 def test_a_bounded_stream_arrives_whole_and_ends(port: int, dead_letters: Path, form: str) -> None:
     config = configuration(port, dead_letters, until_end=True)
-    with running(config, MemorySource(logs(form=form))) as consumer:
+    with consumer_of(config, MemorySource(logs(form=form))) as consumer:
         batches = batches_of(config)
         found = list(batches)
         assert batches.stream is not None
@@ -144,7 +114,7 @@ def test_partitions_are_dealt_to_shards_and_consumers(port: int, dead_letters: P
     with contextlib.ExitStack() as stack:
         for index in (0, 1):
             stack.enter_context(
-                running(config.model_copy(update={"consumer_index": index}), MemorySource(topic))
+                consumer_of(config.model_copy(update={"consumer_index": index}), MemorySource(topic))
             )
         for shard_id in (0, 1):
             batches = batches_of(config, shard_id)
@@ -157,7 +127,7 @@ def test_partitions_are_dealt_to_shards_and_consumers(port: int, dead_letters: P
 def test_rows_that_come_later_flow_without_a_full_window(port: int, dead_letters: Path) -> None:
     config = configuration(port, dead_letters)
     source = MemorySource({0: messages_of(0, range(1, 4), "tsv", 1)})
-    with running(config, source):
+    with consumer_of(config, source):
         batches = batches_of(config, batch_size=3)
         first = batches.next_batch()
         assert first is not None and sources([first]) == [1, 2, 3]
@@ -177,7 +147,7 @@ def test_the_start_rule_is_for_a_first_start(
 ) -> None:
     config = configuration(port, dead_letters, until_end=True)
     source = MemorySource(logs(rows=70, partitions=1, block_rows=1))
-    with running(config, source):
+    with consumer_of(config, source):
         batches = batches_of(config, start=rule)
         assert sources(list(batches)) == ([] if expected is None else good(expected, 70))
         batches.close()
@@ -187,7 +157,7 @@ def test_the_start_rule_is_for_a_first_start(
 def test_a_partition_added_since_the_position_was_saved_is_read_whole(port: int, dead_letters: Path, rule: str) -> None:
     config = configuration(port, dead_letters, until_end=True)
     source = MemorySource(logs(rows=70, partitions=2, block_rows=1))
-    with running(config, source):
+    with consumer_of(config, source):
         position = StreamPosition("clicks", {0: RowPosition(60, 0)}, turn=0, rows_taken=500)
         batches = batches_of(config, position=position, start=rule)
         found = sources(list(batches))
@@ -200,7 +170,7 @@ def test_a_slow_trainer_stops_the_fetching(port: int, dead_letters: Path) -> Non
     """First of the partition it does not take from, then of all."""
     config = configuration(port, dead_letters)
     source = MemorySource(logs(rows=60_000, block_rows=10))
-    with running(config, source):
+    with consumer_of(config, source):
         receiver = DataReceiver("127.0.0.1", "default", 0, "criteo", port=port, max_queue_size=4)
         received = {0: 0, 1: 0}
 
@@ -230,7 +200,7 @@ def test_a_partition_at_its_end_is_not_waited_for(port: int, dead_letters: Path)
     """Else the long one would wait for credits and the trainer for the short one."""
     config = configuration(port, dead_letters, until_end=True)
     long, short = messages_of(0, range(1, 2000), "block", 7), messages_of(1, range(5001, 5003), "block", 7)
-    with running(config, MemorySource({0: long, 1: short})):
+    with consumer_of(config, MemorySource({0: long, 1: short})):
         batches = batches_of(config, max_queue_size=2)
         assert len(sources(list(batches))) == 2001
         batches.close()
@@ -241,10 +211,10 @@ def test_a_bounded_partition_stays_ended_when_the_topic_grows(port: int, dead_le
     long, short = messages_of(0, range(1, 4000), "block", 7), messages_of(1, range(5001, 5003), "tsv", 1)
     source = MemorySource({0: long, 1: short})
     batches = batches_of(config, max_queue_size=2)
-    with running(config, source):
+    with consumer_of(config, source):
         found = [batches.next_batch() for _ in range(3)]
     source.append(Message(1, 2, 0, {}, b"1\t5\tlate"))
-    with running(config, source):
+    with consumer_of(config, source):
         rows = sources([batch for batch in found if batch] + list(batches))
         batches.close()
     assert sorted(rows) == [*range(1, 4000), 5001, 5002]
@@ -252,7 +222,7 @@ def test_a_bounded_partition_stays_ended_when_the_topic_grows(port: int, dead_le
 
 def test_each_start_seeks_anew(port: int, dead_letters: Path) -> None:
     config = configuration(port, dead_letters)
-    with running(config, MemorySource(logs())):
+    with consumer_of(config, MemorySource(logs())):
         whole: List[Batch] = []
         position: Optional[StreamPosition] = None
         for _ in range(5):
@@ -272,7 +242,7 @@ def test_each_start_seeks_anew(port: int, dead_letters: Path) -> None:
 def test_a_topic_created_anew_is_noticed_while_it_is_read(port: int, dead_letters: Path) -> None:
     source = MemorySource(logs())
     source.topic_id = "one"
-    with running(configuration(port, dead_letters), source) as consumer:
+    with consumer_of(configuration(port, dead_letters), source) as consumer:
         batches = batches_of(configuration(port, dead_letters))
         first = batches.next_batch()
         assert first is not None and first.info.position.topic_id == "one"
@@ -288,7 +258,7 @@ class TestRefusals:
     """Both sides end, with the same words."""
 
     def check(self, config: ConsumerConfig, source: MemorySource, match: str, error: Any, **options: Any) -> None:
-        with running(config, source) as consumer:
+        with consumer_of(config, source) as consumer:
             batches = batches_of(config, **options)
             with pytest.raises(ChannelError, match=match):
                 batches.next_batch()
@@ -351,7 +321,7 @@ def test_a_broker_away_at_a_start_is_waited_for(
             return super().watermarks(partition)
 
     config = configuration(port, dead_letters, until_end=True)
-    with running(config, Away(logs(rows=50, partitions=1))):
+    with consumer_of(config, Away(logs(rows=50, partitions=1))):
         batches = batches_of(config)
         assert sources(list(batches)) == good(0, 50)
         batches.close()

@@ -251,7 +251,7 @@ class TestLog:
             clicks.broker.kill()
             cut_tail(clicks.broker, clicks.name, 1)
             clicks.broker.start()
-            match = r"partition 1: offset 50 is not in the log, which holds 0 to \d+ .the broker lost newer ones"
+            match = r"partition 1: offset 50 is not in the log, which holds 0 to \d+ .*the broker lost newer ones"
             both_end(consumer, OffsetOutOfRange, match, batches)
 
     def test_a_message_larger_than_a_fetch_is_read(self, clicks: Topic) -> None:

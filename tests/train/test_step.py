@@ -8,13 +8,13 @@ from mindspore import nn
 from mindspore_rec.train.eval_step import EvalStep, PredictStep
 from mindspore_rec.train.losses import LogLoss
 from mindspore_rec.train.step import TrainStep
-from tests.train.small_networks import OneTable, TwoTowers, rows
+from tests.train.small_networks import OneTable, Plain, TwoTowers, rows
 
 
-def new_step(network=None, loss_fn=None, rate=0.25):
+def new_step(network=None, loss_fn=None, rate=0.25, **options):
     network = network or OneTable()
     optimizer = nn.SGD(network.trainable_params(), learning_rate=rate)
-    return network, TrainStep(network, loss_fn or LogLoss(), optimizer)
+    return network, TrainStep(network, loss_fn or LogLoss(), optimizer, **options)
 
 
 def expected_step(network, ids, weights, labels, rate):
@@ -34,8 +34,9 @@ def expected_step(network, ids, weights, labels, rate):
     return logits, table, out - rate * mean.T @ pooled, bias - rate * mean.sum(0)
 
 
-def test_one_step_equals_numpy():
-    network, step = new_step()
+@pytest.mark.parametrize("exact_rows", [0, 16, 24, 100])
+def test_one_step_equals_numpy(exact_rows):
+    network, step = new_step(exact_rows=exact_rows)
     ids, weights, labels = rows(64, vocabulary=10)
     logits, table, weight, bias = expected_step(network, ids, weights, labels, 0.25)
     step(ids, weights, labels)
@@ -44,6 +45,29 @@ def test_one_step_equals_numpy():
         np.testing.assert_allclose(network.deep.table.lookup(np.array([value]))[0], row, atol=1e-5)
     np.testing.assert_allclose(network.out.weight.asnumpy(), weight, atol=1e-6)
     np.testing.assert_allclose(network.out.bias.asnumpy(), bias, atol=1e-6)
+
+
+@pytest.mark.parametrize("exact_rows", [8, 12])
+def test_blocks_of_rows_of_a_table_that_is_looked_up_twice(exact_rows):
+    """Calls of one table are told apart by their ids, which are those of the block."""
+    results = []
+    for size in (0, exact_rows):
+        ms.set_seed(1)
+        network, step = new_step(TwoTowers(), exact_rows=size)
+        network.scale.weight.set_data(ms.Tensor(np.array([[0.5]], np.float32)))
+        for seed in range(3):
+            step(*rows(32, seed=seed))
+        state = network.shared.table.state()
+        order = np.argsort(state["ids"])
+        results.append((state["ids"][order], state["rows"][order], step.result.logits))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    np.testing.assert_allclose(results[0][1], results[1][1], atol=1e-5)
+    np.testing.assert_allclose(results[0][2], results[1][2], atol=1e-5)
+
+
+def test_exact_rows_is_refused_where_it_does_nothing():
+    with pytest.raises(ValueError, match=r"^exact_rows = 8: expected 0 where there is no lookup"):
+        new_step(Plain(), exact_rows=8)
 
 
 def test_a_short_batch_is_padded_and_masked():
