@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Dict, Mapping, Optional, Tuple, Type
@@ -13,46 +13,50 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from mindspore_rec.checkpoint.checksum import crc32c_digits, joined
+from mindspore_rec.checkpoint.direct_file import DirectFile, Span
 from mindspore_rec.checkpoint.errors import CheckpointError
 
 Arrays = Dict[str, np.ndarray]
 _NAMES = {"f": "F", "i": "I", "u": "U"}
-_BLOCK = 1 << 20
 
 
 class ArrayFile:
-    """A safetensors file whose arrays are written part by part, in any order; on disk when it is closed.
+    """A safetensors file whose arrays are written part by part; on disk when it is closed.
 
     Args:
         path: of the file, which must not exist.
         arrays: type and shape of each array.
+
+    Attributes:
+        size: bytes of the file.
+        checksum: its CRC-32C, once it is closed.
     """
 
     def __init__(self, path: Path, arrays: Mapping[str, Tuple[np.dtype, Tuple[int, ...]]]) -> None:
         header: Dict[str, object] = {}
-        self._row_bytes: Dict[str, int] = {}
-        self._begins: Dict[str, int] = {}
+        ends: Dict[str, Tuple[int, int]] = {}
         end = 0
         # Larger items first, so that each array is aligned to its items.
         for name, (dtype, shape) in sorted(arrays.items(), key=lambda item: (-item[1][0].itemsize, item[0])):
             begin, end = end, end + dtype.itemsize * int(np.prod(shape))
             header[name] = {"dtype": _type_name(dtype), "shape": list(shape), "data_offsets": [begin, end]}
-            self._begins[name] = begin
-            self._row_bytes[name] = dtype.itemsize * int(np.prod(shape[1:]))
+            ends[name] = begin, end
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
-        self._file = path.open("xb", buffering=0)
-        self._file.write(len(text).to_bytes(8, "little") + text)
-        self._first = 8 + len(text)
-        os.truncate(self._file.fileno(), self._first + end)
+        text = len(text).to_bytes(8, "little") + text
+        self.size = len(text) + end
+        self.checksum = ""
+        self._file = DirectFile(path, self.size)
+        self._header = Span(self._file, 0, len(text))
+        self._spans = {
+            name: Span(self._file, len(text) + begin, len(text) + end) for name, (begin, end) in ends.items()
+        }
+        self._header.append(memoryview(text))
 
-    def write(self, name: str, array: np.ndarray, row: int = 0) -> None:
-        """Write a part of an array that begins at `row` of its first dimension."""
-        content = bytes_of(array)
-        place = self._first + self._begins[name] + row * self._row_bytes[name]
-        while content:
-            written = os.pwrite(self._file.fileno(), content, place)
-            content, place = content[written:], place + written
+    def append(self, name: str, array: np.ndarray) -> None:
+        """Write the next part of an array: further items along its first dimension."""
+        self._spans[name].append(bytes_of(array))
 
     def __enter__(self) -> ArrayFile:
         return self
@@ -60,9 +64,18 @@ class ArrayFile:
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        with self._file:
+        with closing(self._file):
             if error is None:
-                os.fsync(self._file.fileno())
+                self._finish()
+
+    def _finish(self) -> None:
+        crc = self._header.crc
+        self._header.finish()
+        for span in self._spans.values():
+            span.finish()
+            crc = joined(crc, span.crc, span.size)
+        self.checksum = crc32c_digits(crc)
+        self._file.sync()
 
 
 def bytes_of(array: np.ndarray) -> memoryview:
@@ -104,15 +117,6 @@ def write_synced(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, 64 hex digits."""
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _type_name(dtype: np.dtype) -> str:

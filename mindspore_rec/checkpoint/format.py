@@ -1,28 +1,28 @@
 """One checkpoint on disk; docs/checkpoint_format.md is the format on a page.
 
-A folder of safetensors files, `manifest.json`, and `SHA256SUMS`, which names every other file: every byte of the folder
-is covered by a checksum or is one.
+A folder of safetensors files, `manifest.json`, and `CRC32CSUMS` (in older versions `SHA256SUMS`), which names every
+other file: every byte of the folder is covered by a checksum or is one.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from mindspore_rec.checkpoint.array_file import Arrays, read_arrays, sha256_of
+from mindspore_rec.checkpoint.array_file import Arrays, read_arrays
+from mindspore_rec.checkpoint.checksum import CRC32C, SHA256, Checksum
 from mindspore_rec.checkpoint.errors import CheckpointError
-from mindspore_rec.checkpoint.manifest import Manifest, read_manifest
+from mindspore_rec.checkpoint.manifest import NEWEST_WITH_SHA256, Manifest, read_manifest
 
-MANIFEST, SUMS, SUFFIX = "manifest.json", "SHA256SUMS", ".safetensors"
+MANIFEST, SUFFIX = "manifest.json", ".safetensors"
 MAX_MANIFEST_BYTES, MAX_SUMS_BYTES = 64 << 20, 1 << 20
 TABLE = "table-"  # a group of this name holds the embedding table whose name follows
 
 _KINDS = {"step": "full", "delta": "delta"}
 _NAME = re.compile(r"(step|delta)-(\d{12})")
-_SUM_LINE = re.compile(rf"([0-9a-f]{{64}})  ([A-Za-z0-9_-][A-Za-z0-9._-]*{re.escape(SUFFIX)}|{re.escape(MANIFEST)})")
+_SUM_LINE = re.compile(rf"([0-9a-f]+)  ([A-Za-z0-9_-][A-Za-z0-9._-]*{re.escape(SUFFIX)}|{re.escape(MANIFEST)})")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def manifest_of(path: Path) -> Manifest:
     Raises:
         CheckpointError: it is missing, damaged, or of another format; the message says which.
     """
-    return _verified_manifest(path, _read_sums(path))
+    return _verified_manifest(path, *_read_sums(path))
 
 
 def read_checkpoint(path: Path, only: Optional[str] = None) -> Checkpoint:
@@ -82,27 +82,30 @@ def read_checkpoint(path: Path, only: Optional[str] = None) -> Checkpoint:
     Raises:
         CheckpointError: it is missing, damaged, or of another format; the message says which.
     """
-    sums = _read_sums(path)
-    manifest = _verified_manifest(path, sums)
+    checksum, sums = _read_sums(path)
+    manifest = _verified_manifest(path, checksum, sums)
     wanted = [file for file in manifest.files if only is None or file == only + SUFFIX]
     for file in wanted:
-        _check_sum(path, file, sums)
+        _check_sum(path, file, checksum, sums)
     groups = {file[: -len(SUFFIX)]: read_arrays(path / file) for file in wanted}
     return Checkpoint(groups, manifest.meta, path, manifest)
 
 
-def _verified_manifest(path: Path, sums: Mapping[str, str]) -> Manifest:
+def _verified_manifest(path: Path, checksum: Checksum, sums: Mapping[str, str]) -> Manifest:
     """The manifest, after it and the list of files were found to be as they were written."""
     content = _read(path, MANIFEST, MAX_MANIFEST_BYTES)
-    if hashlib.sha256(content).hexdigest() != sums[MANIFEST]:
-        raise CheckpointError(f"checkpoint {path}: {MANIFEST} is damaged: its checksum is not that of {SUMS}")
+    if checksum.of([content]) != sums[MANIFEST]:
+        raise _damaged(path, MANIFEST, checksum)
     manifest = read_manifest(content, f"checkpoint {path}")
+    if (checksum is SHA256) != (manifest.format_version <= NEWEST_WITH_SHA256):
+        raise CheckpointError(f"checkpoint {path} has format {manifest.format_version}, but {checksum.list_name}")
     named = _NAME.fullmatch(path.name)
     if named and (int(named[2]), _KINDS[named[1]]) != (manifest.step, manifest.kind):
         raise CheckpointError(f"checkpoint {path} is a {manifest.kind} one of step {manifest.step}, under another name")
     files, there = manifest.files, {file.name for file in path.iterdir()}
-    if {*files, MANIFEST} != sums.keys() or there != {*sums, SUMS}:
-        other = sorted((there | sums.keys() | files.keys()) - {SUMS, MANIFEST} - (there & sums.keys() & files.keys()))
+    if {*files, MANIFEST} != sums.keys() or there != {*sums, checksum.list_name}:
+        known = {checksum.list_name, MANIFEST, *(there & sums.keys() & files.keys())}
+        other = sorted((there | sums.keys() | files.keys()) - known)
         raise CheckpointError(f"checkpoint {path}: not the files it was written with: {', '.join(other[:3])}")
     for file, size in files.items():
         if (path / file).is_symlink() or not (path / file).is_file() or (path / file).stat().st_size != size:
@@ -110,17 +113,18 @@ def _verified_manifest(path: Path, sums: Mapping[str, str]) -> Manifest:
     return manifest
 
 
-def _read_sums(path: Path) -> Dict[str, str]:
-    """Checksums by file. Strict, so that no changed byte goes unnoticed."""
+def _read_sums(path: Path) -> Tuple[Checksum, Dict[str, str]]:
+    """Checksums by file, and their kind. Strict, so that no changed byte goes unnoticed."""
+    checksum = SHA256 if (path / SHA256.list_name).exists() else CRC32C
     try:
-        lines = _read(path, SUMS, MAX_SUMS_BYTES).decode("ascii").split("\n")
+        lines = _read(path, checksum.list_name, MAX_SUMS_BYTES).decode("ascii").split("\n")
     except UnicodeDecodeError:
         lines = [""]
     found = [_SUM_LINE.fullmatch(line) for line in lines[:-1]]
-    sums = {line[2]: line[1] for line in found if line}
+    sums = {line[2]: line[1] for line in found if line and len(line[1]) == checksum.digits}
     if lines[-1] or len(sums) != len(found) or list(sums) != sorted(sums) or MANIFEST not in sums:
-        raise CheckpointError(f"checkpoint {path}: {SUMS} is damaged")
-    return sums
+        raise CheckpointError(f"checkpoint {path}: {checksum.list_name} is damaged")
+    return checksum, sums
 
 
 def _read(path: Path, file: str, most: int) -> bytes:
@@ -134,10 +138,16 @@ def _read(path: Path, file: str, most: int) -> bytes:
     return content
 
 
-def _check_sum(path: Path, file: str, sums: Mapping[str, str]) -> None:
+def _check_sum(path: Path, file: str, checksum: Checksum, sums: Mapping[str, str]) -> None:
     try:
-        found = sha256_of(path / file)
+        found = checksum.of_file(path / file)
     except OSError:
         raise CheckpointError(f"checkpoint {path}: {file} is missing") from None
     if found != sums.get(file):
-        raise CheckpointError(f"checkpoint {path}: {file} is damaged: its checksum is not that of {SUMS}")
+        raise _damaged(path, file, checksum)
+
+
+def _damaged(path: Path, file: str, checksum: Checksum) -> CheckpointError:
+    return CheckpointError(
+        f"checkpoint {path}: {file} is damaged: its checksum is not that of {checksum.list_name}"
+    )

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mindspore_rec.checkpoint.errors import CheckpointError
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 OLDEST_VERSION = 2
+NEWEST_WITH_SHA256 = 3
 HEX = r"^[0-9a-f]{64}$"
 
 

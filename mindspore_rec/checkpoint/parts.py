@@ -27,7 +27,7 @@ class Part(BaseModel):
     Attributes:
         groups: digests of its groups.
         sizes: bytes of its files.
-        sums: their SHA-256.
+        sums: their checksums.
         error: why it has not; empty where it has.
     """
 

@@ -9,10 +9,11 @@ from typing import Any, Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from mindspore_rec.checkpoint.array_file import ArrayFile, Arrays, bytes_of, sha256_of, sync_folder, write_synced
+from mindspore_rec.checkpoint.array_file import ArrayFile, Arrays, bytes_of, sync_folder, write_synced
 from mindspore_rec.checkpoint.capture import Capture, Rows
+from mindspore_rec.checkpoint.checksum import CRC32C
 from mindspore_rec.checkpoint.errors import CheckpointError
-from mindspore_rec.checkpoint.format import MANIFEST, SUFFIX, SUMS
+from mindspore_rec.checkpoint.format import MANIFEST, SUFFIX
 from mindspore_rec.checkpoint.manifest import FORMAT_VERSION, GroupOf, Manifest, RowsOf
 from mindspore_rec.checkpoint.merge import REMOVED
 from mindspore_rec.checkpoint.parts import Part
@@ -28,9 +29,9 @@ def write_groups(folder: Path, capture: Capture) -> Part:
     """
     sizes, groups, sums = {}, {}, {}
     for group, arrays in capture.groups.items():
-        file = group + SUFFIX
-        groups[group] = _write_group(folder / file, group, arrays, capture)
-        sizes[file], sums[file] = (folder / file).stat().st_size, sha256_of(folder / file)
+        name = group + SUFFIX
+        groups[group], file = _write_group(folder / name, group, arrays, capture)
+        sizes[name], sums[name] = file.size, file.checksum
         reached("checkpoint-write")
     return Part(groups=groups, sizes=sizes, sums=sums)
 
@@ -60,9 +61,10 @@ def write_manifest(folder: Path, step: int, number: int, capture: Capture, parts
         files={file: size for part in parts for file, size in part.sizes.items()},
         meta=capture.meta,
     )
-    write_synced(folder / MANIFEST, manifest.to_json())
-    sums[MANIFEST] = sha256_of(folder / MANIFEST)
-    write_synced(folder / SUMS, "".join(f"{sums[file]}  {file}\n" for file in sorted(sums)).encode())
+    content = manifest.to_json()
+    write_synced(folder / MANIFEST, content)
+    sums[MANIFEST] = CRC32C.of([content])
+    write_synced(folder / CRC32C.list_name, "".join(f"{sums[file]}  {file}\n" for file in sorted(sums)).encode())
     sync_folder(folder)
 
 
@@ -88,7 +90,7 @@ def arrays_digest(arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
-def _write_group(path: Path, group: str, arrays: Arrays, capture: Capture) -> GroupOf:
+def _write_group(path: Path, group: str, arrays: Arrays, capture: Capture) -> Tuple[GroupOf, ArrayFile]:
     parts = capture.rows.get(group, {})
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -101,16 +103,16 @@ def _write_group(path: Path, group: str, arrays: Arrays, capture: Capture) -> Gr
         shapes.update(_shapes(prefix, rows))
     with ArrayFile(path, shapes) as file:
         for name, array in content.items():
-            file.write(name, array)
+            file.append(name, array)
         about = {prefix: _write_rows(file, group, prefix, rows, capture) for prefix, rows in parts.items()}
-    return GroupOf(arrays=arrays_digest(arrays), rows=about)
+    return GroupOf(arrays=arrays_digest(arrays), rows=about), file
 
 
 def _write_rows(file: ArrayFile, group: str, prefix: str, rows: Rows, capture: Capture) -> RowsOf:
     written = 0
     for chunk in rows.chunks():
         for name, array in chunk.items():
-            file.write(prefix + name, array, written)
+            file.append(prefix + name, array)
         written += chunk["ids"].size
     if not rows.finite:
         raise _not_finite(group, f"{prefix}rows")

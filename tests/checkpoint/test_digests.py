@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from mindspore_rec.checkpoint.merge import row_digests
 
-CHECKPOINT = Path(__file__).with_name("fixtures") / "version-3" / "step-000000000002"
+CHECKPOINT = Path(__file__).with_name("fixtures") / "version-4" / "step-000000000002"
 MASK = 2**64 - 1
 BY_ROW = ("ids", "rows", "show", "click", "last_step", "admitted_step")
 
