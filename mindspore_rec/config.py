@@ -7,7 +7,7 @@ from a YAML file, ``MSREC_<KEY>`` environment variables and ``--key value`` argu
 
 from typing import Any, Dict, Literal, Optional, Tuple
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PositiveInt, model_validator
 
 
 class UserError(Exception):
@@ -179,6 +179,9 @@ class TrainConfig(ChannelConfig, ModelConfig):
     dataset_sink_mode: bool = Field(True, description="sink batches to the device queue (the CPU feeds instead)")
     sink_size: int = Field(1, description="batches a sink; only 1 is supported")
     max_wait: float = Field(1.0, ge=0, description="seconds before a short batch is trained; 0: only full ones")
+    staleness: int = Field(
+        0, ge=0, le=1, description="1: several ranks fetch the next batch's rows while they compute one, a step older"
+    )
     start: str = Field("earliest", description="a first run begins at earliest, latest, or an ISO time")
     max_rows: int = Field(0, ge=0, description="stop after this many rows, trained or rejected; 0: never")
     checkpoint_path: str = Field("checkpoints", min_length=1, description="folder of the checkpoints")
@@ -192,3 +195,9 @@ class TrainConfig(ChannelConfig, ModelConfig):
     resume: str = Field("auto", description="auto: newest complete checkpoint; none: start new; or a checkpoint folder")
     metrics_window: int = Field(100000, ge=1, description="rows of the progressive AUC, log loss and calibration")
     report_seconds: float = Field(2.0, gt=0, description="seconds between progress lines")
+
+    @model_validator(mode="after")
+    def _check_exactness(self) -> "TrainConfig":
+        if self.staleness and self.exact_rows:
+            raise ValueError(f"staleness = {self.staleness}: expected 0 where exact_rows is {self.exact_rows}")
+        return self

@@ -61,7 +61,14 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     network = WideDeep(config)
     optimizer = nn.Adam(network.trainable_params(), learning_rate=config.dense_learning_rate)
     model = RecModel(
-        network, LogLoss(), optimizer, guard=guard, exchange=ranks, owners=owners, exact_rows=config.exact_rows
+        network,
+        LogLoss(),
+        optimizer,
+        guard=guard,
+        exchange=ranks,
+        owners=owners,
+        exact_rows=config.exact_rows,
+        staleness=config.staleness,
     )
     window = ProgressiveWindow(config.metrics_window)
     audits = {"audit": RowAudit(store.folder / "audit")} if config.audit_rows else {}

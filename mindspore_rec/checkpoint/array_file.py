@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Dict, Mapping, Optional, Tuple, Type
 
 import numpy as np
+from crc32c import crc32c
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -48,11 +49,10 @@ class ArrayFile:
         self.size = len(text) + end
         self.checksum = ""
         self._file = DirectFile(path, self.size)
-        self._header = Span(self._file, 0, len(text))
+        self._header = text
         self._spans = {
             name: Span(self._file, len(text) + begin, len(text) + end) for name, (begin, end) in ends.items()
         }
-        self._header.append(memoryview(text))
 
     def append(self, name: str, array: np.ndarray) -> None:
         """Write the next part of an array: further items along its first dimension."""
@@ -69,8 +69,8 @@ class ArrayFile:
                 self._finish()
 
     def _finish(self) -> None:
-        crc = self._header.crc
-        self._header.finish()
+        self._file.write(memoryview(self._header), 0)
+        crc = crc32c(self._header)
         for span in self._spans.values():
             span.finish()
             crc = joined(crc, span.crc, span.size)

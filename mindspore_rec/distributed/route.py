@@ -63,6 +63,20 @@ class Route:
         ordered[self._order] = answered
         return ordered
 
+    def correct(self, values: np.ndarray, late: np.ndarray, answered: np.ndarray, wrong: np.ndarray) -> None:
+        """Answer some requests anew.
+
+        Args:
+            values: [requests, w].
+            late: bool[requests], which of them to send.
+            answered: [u, w] of the distinct ids here, corrected in place.
+            wrong: bool[u], which of them the owners send.
+        """
+        edges = np.cumsum([0, *self._received])
+        parts = [values[begin:end][late[begin:end]] for begin, end in zip(edges, edges[1:])]
+        arrived = np.concatenate(self._exchange.all_to_all(parts))
+        answered[self._order[wrong[self._order]]] = arrived
+
     def tell(self, values: np.ndarray) -> np.ndarray:
         """Send `values`, [u, w] of the distinct ids, to their owners; return [requests, w], what this one was told."""
         return np.concatenate(self._exchange.all_to_all(self._parts(values[self._order])))

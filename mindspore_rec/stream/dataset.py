@@ -135,6 +135,11 @@ class StreamingDataset(GeneratorDataset):
         return self.source.error
 
     @property
+    def ready(self) -> bool:
+        """Whether the next batch is there: the training loop need not wait for it."""
+        return self.source.ready
+
+    @property
     def final_info(self) -> Optional[BatchInfo]:
         """After the end of a bounded stream: an info of no rows with the rejects after the last batch; else None."""
         return self.source.batches.final_info
@@ -208,6 +213,10 @@ class _Feed:
             if batch is not None:
                 self._remember(batch)
             return batch
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._unread)
 
     def next_info(self) -> Optional[BatchInfo]:
         with self._lock:

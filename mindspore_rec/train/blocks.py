@@ -102,14 +102,18 @@ class BatchBlocks:
         Returns:
             what `sum_gradients` and `apply` want to know of each table.
         """
+        prepared = self.gather(self.distinct(inputs, rows), rows, create)
+        self.fill_ids(inputs)
+        return prepared
+
+    def distinct(self, inputs: Sequence[np.ndarray], rows: int) -> Dict[IdsKey, DistinctIds]:
+        """Return the distinct ids of the first `rows` rows of `inputs`, by what tables read."""
         shared: Dict[IdsKey, DistinctIds] = {}
         for table in self.tables:
             if table.key not in shared:
                 ids = [call.ids(inputs)[:rows].reshape(-1) for call in table.calls]
                 shared[table.key] = distinct_ids(ids[0] if len(ids) == 1 else np.concatenate(ids))
-        prepared = self.gather(shared, rows, create)
-        self._fill_ids(inputs)
-        return prepared
+        return shared
 
     def copy_rows(self, whole: BatchBlocks, begin: int, rows: int, inputs: Sequence[np.ndarray]) -> None:
         """Take over `rows` rows from row `begin` on of the blocks of a larger batch; `inputs` are those of the part."""
@@ -117,9 +121,10 @@ class BatchBlocks:
             for buffer, larger in zip(table.buffers, source.buffers):
                 buffer[:rows] = larger[begin : begin + rows]
             table.publish(rows)
-        self._fill_ids(inputs)
+        self.fill_ids(inputs)
 
-    def _fill_ids(self, inputs: Sequence[np.ndarray]) -> None:
+    def fill_ids(self, inputs: Sequence[np.ndarray]) -> None:
+        """Hand the ids to lookups that tell calls apart by them."""
         for table in self.tables:
             for k, parameter in enumerate(table.ids):
                 call = table.calls[k]

@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 LOWEST_PRIORITY = 19
 
 
+def nothing() -> None:
+    """Wait."""
+
+
 class GraphThread:
     """Calls a compiled cell in the graph thread, the first time in the caller's own.
 
@@ -38,15 +42,19 @@ class GraphThread:
         self.cell = cell
         self._compiled = False
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, meanwhile: Callable[[], None] = nothing) -> Any:
+        """Return what the cell returns; the caller does something else `meanwhile`, where they can run side by side."""
         if not self._compiled or ms.get_context("device_target") != "CPU":
             if not self._compiled:
                 begins("compile")
             with subnormals_flushed():
                 result = self.cell(*inputs)
             self._compiled = True
+            meanwhile()
             return result
-        return _thread().submit(self.cell, *inputs).result()
+        running = _thread().submit(self.cell, *inputs)
+        meanwhile()
+        return running.result()
 
 
 @cache

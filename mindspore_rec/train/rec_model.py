@@ -12,7 +12,7 @@ from mindspore.train import Model, RunContext
 from mindspore.train.callback import _CallbackManager, _InternalCallbackParam
 
 from mindspore_rec.distributed.exchange import Alone, Exchange
-from mindspore_rec.distributed.rounds import latest, rounds
+from mindspore_rec.distributed.rounds import Rounds, latest
 from mindspore_rec.train.eval_step import EvalStep, PredictStep
 from mindspore_rec.train.framework_checkpoint import TableSidecars, check_stamps, refresh_stamps
 from mindspore_rec.train.guard import NonFiniteGuard
@@ -46,6 +46,8 @@ class RecModel(Model):
         owners: ranks that tables are spread over; default: all.
         exact_rows: compute so many rows at a time and sum their gradients in 64 bits: then any number of ranks whose
             parts of a batch are whole blocks give the same model, all but to the bit. 0: in one piece, faster.
+        staleness: 1: of several ranks, rows of the next batch are fetched while a batch is computed, where the next one
+            is there; they then lack the update of that batch. 0: in turn, exact.
         kwargs: further arguments of `mindspore.Model`.
     """
 
@@ -61,6 +63,7 @@ class RecModel(Model):
         exchange: Optional[Exchange] = None,
         owners: Sequence[int] = (),
         exact_rows: int = 0,
+        staleness: int = 0,
         **kwargs: Any,
     ) -> None:
         self._lookups = lookup_cells(network)
@@ -78,6 +81,9 @@ class RecModel(Model):
         self._clock = clock
         self.exchange = exchange or Alone()
         self._exact_rows = exact_rows
+        if staleness not in (0, 1) or (staleness and exact_rows):
+            raise ValueError(f"staleness = {staleness}: expected 0 or 1, with exact_rows = {exact_rows} only 0")
+        self._staleness = staleness
         self.owners = tuple(owners) or tuple(range(self.exchange.size))
         self.progress = TrainingProgress()
         super().__init__(network, loss_fn, optimizer, metrics, **kwargs)
@@ -124,8 +130,6 @@ class RecModel(Model):
                 callback.on_train_epoch_begin(context)
                 step.set_train(True)
                 self._run_steps(train_dataset, step, callback, context)
-                if getattr(train_dataset, "final_info", None) is not None:
-                    self.progress.finish(train_dataset.final_info)
                 cb_params.batch_num = max(cb_params.cur_step_num, 1)  # an endless epoch is as long as it was
                 callback.on_train_epoch_end(context)
                 callback.on_train_end(context)
@@ -136,7 +140,13 @@ class RecModel(Model):
 
     def _run_steps(self, dataset: Any, step: nn.Cell, callback: Any, context: RunContext) -> None:
         cb_params = context.original_args()
-        for given in rounds(_with_infos(dataset), self.exchange, context.get_stop_requested):
+        rounds = Rounds(_with_infos(dataset), self.exchange, context.get_stop_requested)
+
+        def fetch_next() -> None:
+            if rounds.look_ahead(getattr(dataset, "ready", True)):
+                step.fetch(*(rounds.ahead[0] if rounds.ahead is not None else dataset.empty_batch()))
+
+        for given in rounds:
             batch, info = given if given is not None else (dataset.empty_batch(), None)
             cb_params.train_dataset_element = batch
             cb_params.batch_info = info
@@ -146,6 +156,8 @@ class RecModel(Model):
                 seconds = event_time / 1000 if event_time >= 0 else self._clock()
                 end_days(self._lookups, seconds)
                 step.at(seconds)
+                if self._staleness and self.exchange.size > 1:
+                    step.meanwhile(fetch_next)
             outputs = step(*batch)
             result = getattr(step, "result", None)
             if result is not None and result.skipped:
@@ -158,6 +170,8 @@ class RecModel(Model):
                 cb_params.net_outputs = outputs
                 cb_params.step_result = result
                 callback.on_train_step_end(context)
+        if rounds.exhausted and getattr(dataset, "final_info", None) is not None:
+            self.progress.finish(dataset.final_info)  # else there are batches before it that nobody trained
 
     def _online_step(self, dataset: Any) -> nn.Cell:
         """Return our step, or the framework's for mixed precision and for networks that train themselves."""

@@ -6,7 +6,7 @@ Every method is collective: all ranks call it, a rank without rows with an empty
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -29,6 +29,21 @@ class Routed:
     prepared: Prepared
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """Rows of a batch whose turn has not come.
+
+    Attributes:
+        routes: by what tables read.
+        answered: float32[u, w + 1] of the distinct ids here: their rows in all tables, and 1 where all had one, else 0.
+        known: bool[asked], whether all tables here had a row.
+    """
+
+    routes: Dict[IdsKey, Route]
+    answered: Dict[IdsKey, np.ndarray]
+    known: Dict[IdsKey, np.ndarray]
+
+
 class ShardedBlocks(BatchBlocks):
     """`BatchBlocks` of tables each rank has a share of.
 
@@ -46,25 +61,76 @@ class ShardedBlocks(BatchBlocks):
 
     def gather(self, shared: Dict[IdsKey, DistinctIds], rows: int, create: bool) -> List[Routed]:
         """See `BatchBlocks.gather`."""
-        routes = {key: Route(self._exchange, shared[key], self._owners) for key in sorted(shared)}
-        rules = {table.cell.table_name: self._rules(table, routes[table.key]) for table in self.tables if create}
+        routes = self._routes(shared)
+        prepared = in_parallel(self._find if not create else self._preparation(routes), self._with(routes))
+        answered = {key: route.answer(self._values(key, prepared)) for key, route in routes.items()}
+        return self._fill(routes, prepared, answered, rows)
 
-        def prepare(table: TableBlocks) -> Prepared:
-            host, asked = table.cell.table, routes[table.key].asked
-            return host.prepare(asked, rules[table.cell.table_name]) if create else host.find(asked)
+    def fetch(self, inputs: Sequence[np.ndarray], rows: int) -> Fetched:
+        """Ask for the rows of a batch whose turn has not come, as they are now; no table changes."""
+        routes = self._routes(self.distinct(inputs, rows))
+        found = in_parallel(self._find, self._with(routes))
+        known, answered = {}, {}
+        for key, route in routes.items():
+            known[key] = np.logical_and.reduce([batch.rows >= 0 for batch in self._of(key, found)])
+            flags = known[key][route.asked.inverse].astype(np.float32)[:, None]
+            answered[key] = route.answer(np.concatenate([self._values(key, found), flags], axis=1))
+        return Fetched(routes, answered, known)
 
-        prepared = in_parallel(prepare, self.tables)
-        routed = [Routed(routes[table.key], batch) for table, batch in zip(self.tables, prepared)]
-        for key in sorted(shared):
-            these = [k for k, table in enumerate(self.tables) if table.key == key]
-            values = np.concatenate([self.tables[k].cell.table.read(prepared[k]) for k in these], axis=1)
-            answered, begin = routes[key].answer(values), 0
-            for k in these:
-                width = self.tables[k].cell.embedding_size
-                weights = np.ascontiguousarray(answered[:, begin : begin + width])
-                self.tables[k].fill(repeat_rows(weights, shared[key].inverse), rows)
-                begin += width
+    def fill_fetched(self, inputs: Sequence[np.ndarray], rows: int, fetched: Fetched) -> List[Routed]:
+        """As `fill` where ids get rows, with rows as they were when they were fetched; those of new ids as they are."""
+        routes = fetched.routes
+        prepared = in_parallel(self._preparation(routes), self._with(routes))
+        answered = {}
+        for key, route in routes.items():
+            answered[key] = np.ascontiguousarray(fetched.answered[key][:, :-1])
+            late, wrong = ~fetched.known[key][route.asked.inverse], fetched.answered[key][:, -1] == 0
+            route.correct(self._values(key, prepared), late, answered[key], wrong)
+        routed = self._fill(routes, prepared, answered, rows)
+        self.fill_ids(inputs)
         return routed
+
+    def _routes(self, shared: Dict[IdsKey, DistinctIds]) -> Dict[IdsKey, Route]:
+        return {key: Route(self._exchange, shared[key], self._owners) for key in sorted(shared)}
+
+    def _with(self, routes: Dict[IdsKey, Route]) -> List[Tuple[TableBlocks, Route]]:
+        return [(table, routes[table.key]) for table in self.tables]
+
+    def _find(self, asked: Tuple[TableBlocks, Route]) -> Prepared:
+        table, route = asked
+        return table.cell.table.find(route.asked)
+
+    def _preparation(self, routes: Dict[IdsKey, Route]) -> Callable[[Tuple[TableBlocks, Route]], Prepared]:
+        """What gives ids their rows; the ranks agree on the rules first."""
+        rules = {table.cell.table_name: self._rules(table, route) for table, route in self._with(routes)}
+
+        def prepare(asked: Tuple[TableBlocks, Route]) -> Prepared:
+            table, route = asked
+            return table.cell.table.prepare(route.asked, rules[table.cell.table_name])
+
+        return prepare
+
+    def _of(self, key: IdsKey, prepared: Sequence[Prepared]) -> List[Prepared]:
+        return [batch for table, batch in zip(self.tables, prepared) if table.key == key]
+
+    def _values(self, key: IdsKey, prepared: Sequence[Prepared]) -> np.ndarray:
+        """float32[requests, w], the rows of all tables that read the same ids, side by side."""
+        tables = [table for table in self.tables if table.key == key]
+        return np.concatenate(
+            [table.cell.table.read(batch) for table, batch in zip(tables, self._of(key, prepared))], axis=1
+        )
+
+    def _fill(
+        self, routes: Dict[IdsKey, Route], prepared: Sequence[Prepared], answered: Dict[IdsKey, np.ndarray], rows: int
+    ) -> List[Routed]:
+        """Take the answers over; `Routed` of each table."""
+        begins = dict.fromkeys(routes, 0)
+        for table, route in self._with(routes):
+            begin, width = begins[table.key], table.cell.embedding_size
+            weights = np.ascontiguousarray(answered[table.key][:, begin : begin + width])
+            table.fill(repeat_rows(weights, route.distinct.inverse), rows)
+            begins[table.key] += width
+        return [Routed(route, batch) for (_, route), batch in zip(self._with(routes), prepared)]
 
     def sum_gradients(
         self, prepared: Sequence[Routed], grads: Sequence[np.ndarray], rows: int, scale: float

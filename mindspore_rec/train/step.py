@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
@@ -11,8 +11,9 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore_rec.distributed.dense_sum import combine
 from mindspore_rec.distributed.exchange import Exchange
 from mindspore_rec.train.blocks import BatchBlocks
-from mindspore_rec.train.graph_thread import GraphThread
+from mindspore_rec.train.graph_thread import GraphThread, nothing
 from mindspore_rec.train.host_step import HostStep, MaskedLoss, array_of, hide, pad, tensor_of
+from mindspore_rec.train.sharded_blocks import ShardedBlocks
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class TrainStep(HostStep):
         hide(self, "batch_size", 0)
         hide(self, "result", None)
         hide(self, "seconds", None)
+        hide(self, "_meanwhile", None)
+        hide(self, "_fetched", None)
         hide(self, "_apply_dense", GraphThread(_ApplyDense(optimizer)))
         hide(self, "_dense", list(optimizer.parameters))
 
@@ -120,14 +123,16 @@ class TrainStep(HostStep):
         arrays = [array_of(column) for column in batch]
         rows = arrays[0].shape[0]
         labelled = self.loss.loss_fn is not None
-        fixed = self.has_lookups and self.loss.row_loss is not None
-        capacity = max(rows, self.batch_size, self.exact_rows) if fixed else rows
-        padded = [pad(array, capacity) for array in arrays]
+        padded, capacity = self._padded(arrays)
         inputs = padded[:-1] if labelled else padded
         mask = np.zeros((capacity, 1), np.float32)
         mask[:rows] = 1.0
         graph, blocks = self.blocks(inputs, capacity)
-        prepared = blocks.fill(inputs, rows, create=True)
+        fetched = self._take("_fetched")
+        if fetched is not None and isinstance(blocks, ShardedBlocks):
+            prepared = blocks.fill_fetched(inputs, rows, fetched)
+        else:
+            prepared = blocks.fill(inputs, rows, create=True)
         given = [padded[-1] if labelled else mask, mask, *inputs]
         if self.exact_rows:
             found = self._compute_by_blocks(blocks, given, rows)
@@ -153,13 +158,40 @@ class TrainStep(HostStep):
         hide(self, "result", StepResult(loss, outputs, labels, all_rows, skipped))
         return Tensor(np.float32(loss))
 
+    def meanwhile(self, fetch: Callable[[], None]) -> None:
+        """Have something done beside the computation of the next batch: `fetch` of the one after it, say."""
+        hide(self, "_meanwhile", fetch)
+
+    def fetch(self, *batch: Any) -> None:
+        """Ask the other ranks for the rows of the next batch before its turn. Collective."""
+        padded, capacity = self._padded([array_of(column) for column in batch])
+        inputs = padded[:-1] if self.loss.loss_fn is not None else padded
+        _, blocks = self.blocks(inputs, capacity)
+        if isinstance(blocks, ShardedBlocks):
+            hide(self, "_fetched", blocks.fetch(inputs, array_of(batch[0]).shape[0]))
+
+    def _padded(self, arrays: Sequence[np.ndarray]) -> Tuple[List[np.ndarray], int]:
+        """The columns of a batch with as many rows as the graph wants, and how many that are."""
+        rows = arrays[0].shape[0]
+        fixed = self.has_lookups and self.loss.row_loss is not None
+        capacity = max(rows, self.batch_size, self.exact_rows) if fixed else rows
+        return [pad(array, capacity) for array in arrays], capacity
+
+    def _take(self, name: str) -> Any:
+        """Return what an attribute holds, once."""
+        held = getattr(self, name)
+        hide(self, name, None)
+        return held
+
     def _compute(self, graph: Any, tables: int, inputs: Sequence[np.ndarray], rows: int) -> _Found:
         """Run the graph; a rank without rows has nothing to compute."""
+        meanwhile = self._take("_meanwhile") or nothing
         if not rows:
+            meanwhile()
             dense = [tensor_of(np.zeros(parameter.shape, np.float32)) for parameter in self._dense]
             none = [np.zeros((0, 1), np.float32)] * tables
             return _Found(0.0, np.zeros((0, *inputs[0].shape[1:]), np.float32), none, 0.0, dense)
-        loss, logits, grads = graph(*[tensor_of(array) for array in inputs])
+        loss, logits, grads = graph(*[tensor_of(array) for array in inputs], meanwhile=meanwhile)
         return _Found(
             float(loss.asnumpy()),
             logits.asnumpy()[:rows] if logits.ndim else logits.asnumpy(),

@@ -236,6 +236,11 @@ def test_misspelt_variable_is_a_warning_and_another_programs_is_not(caplog: pyte
     assert caplog.messages == ["environment variable MSREC_BLOCKROWS is no key; did you mean MSREC_BLOCK_ROWS?"]
 
 
+def test_keys_that_exclude_each_other_are_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"^staleness = 1: expected 0 where exact_rows is 64$"):
+        resolve(TrainConfig, {"staleness": 1, "exact_rows": 64}, {})
+
+
 @pytest.mark.parametrize("platform", ["win32", "darwin"])
 def test_other_systems_are_one_line(
     platform: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import dataclass
 
 import mindspore as ms
 import numpy as np
@@ -68,6 +69,42 @@ def test_a_stream_stops_when_asked():
     model.online_train(stream, callbacks=record)
     assert model.progress.step == 3
     assert record.events[-1] == "end"
+
+
+class Streaming:
+    """A bounded stream that was read to its end before its batches were trained, as MindData does."""
+
+    def __init__(self, count):
+        self._batches, self._infos = batches(count), [StreamInfo(k + 1) for k in range(count)]
+        self.final_info = StreamInfo(1000)
+
+    def get_dataset_size(self):
+        return sys.maxsize
+
+    def create_tuple_iterator(self, **options):
+        return iter([tuple(ms.Tensor(column) for column in batch) for batch in self._batches])
+
+    def next_info(self):
+        return self._infos.pop(0)
+
+
+@dataclass
+class StreamInfo:
+    position: int
+    rejected: int = 0
+
+
+def test_the_position_passes_the_end_of_a_stream_once_all_of_it_was_trained():
+    model = new_model()
+    model.online_train(Streaming(3), callbacks=[Record()])
+    assert model.progress.position == 1000
+
+
+def test_a_stop_before_the_end_of_a_stream_leaves_the_position_at_what_was_trained():
+    """Or the batches that were read and not trained would be lost."""
+    model = new_model()
+    model.online_train(Streaming(3), callbacks=[Record(stop_after=2)])
+    assert model.progress.position == 2
 
 
 @pytest.mark.parametrize("value", [0, 1, "True", None])
@@ -173,3 +210,12 @@ def test_ten_batches_in_a_row_that_are_not_finite_stop_training(tmp_path):
     assert (model.progress.step, model.progress.rows_skipped) == (2, 19 * 32)
     assert len(letters.read_text().splitlines()) == 19
     assert np.isfinite(record.losses).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"staleness": 2}, "staleness = 2"), ({"staleness": 1, "exact_rows": 8}, "with exact_rows = 8 only 0")],
+)
+def test_staleness_is_refused_where_it_means_nothing(options, message):
+    with pytest.raises(ValueError, match=message):
+        new_model(**options)
