@@ -41,14 +41,17 @@ def launch(programs: Programs, launcher: str, ranks: int, *arguments: str) -> Di
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("max_wait", "staleness"), [("0", "0"), ("0.2", "0"), ("0", "1"), ("0.2", "1")])
-def test_each_row_is_trained_once_by_any_number_of_ranks(programs, max_wait, staleness):
+@pytest.mark.parametrize(
+    ("launcher", "max_wait", "staleness"),
+    [("mpirun", "0", "0"), ("mpirun", "0.2", "0"), ("mpirun", "0", "1"), ("dynamic", "0.2", "1")],
+)
+def test_each_row_is_trained_once_by_any_number_of_ranks(programs, launcher, max_wait, staleness):
     programs.producer("--limit", str(2 * ROWS), "--partitions", "4").end()
     half = ROWS // 2
     for ranks, rows in ((2, half), (1, half + half // 2), (2, ROWS)):
         consumer = programs.consumer("--num_shards", str(ranks))
         summary = launch(
-            programs, "mpirun", ranks, "--max_wait", max_wait, "--staleness", staleness, "--max_rows", str(rows)
+            programs, launcher, ranks, "--max_wait", max_wait, "--staleness", staleness, "--max_rows", str(rows)
         )
         trained = summary["rows_trained"]
         assert trained == rows if max_wait == "0" else rows <= trained < rows + ranks * 256

@@ -8,12 +8,15 @@ from mindspore import nn
 from mindspore.train import Callback, CheckpointConfig, LossMonitor, Model, ModelCheckpoint, TimeMonitor
 
 from mindspore_rec import RecModel
+from mindspore_rec.distributed.exchange import Alone
 from mindspore_rec.train.guard import NonFiniteGuard, TrainingDivergedError
 from mindspore_rec.train.losses import LogLoss
+from mindspore_rec.train.sharded_blocks import ShardedBlocks
 from tests.train.small_networks import OneTable, Plain, dataset, rows
 
 
 def new_model(network=None, **kwargs):
+    ms.set_seed(1)
     network = network or OneTable()
     return RecModel(network, LogLoss(), nn.Adam(network.trainable_params(), 0.01), **kwargs)
 
@@ -219,3 +222,40 @@ def test_ten_batches_in_a_row_that_are_not_finite_stop_training(tmp_path):
 def test_staleness_is_refused_where_it_means_nothing(options, message):
     with pytest.raises(ValueError, match=message):
         new_model(**options)
+
+
+class Mirror(Alone):
+    """The exchange with a rank that has the same rows, but asks for none: it owns no ids."""
+
+    size = 2
+
+    def sum(self, array):
+        return 2 * array
+
+    def all_to_all(self, parts):
+        return [parts[0], parts[0][:0]]
+
+    def gather(self, array):
+        return [array, array]
+
+
+@pytest.mark.parametrize("ready", [True, False])
+@pytest.mark.parametrize("staleness", [0, 1])
+def test_rows_are_fetched_ahead_where_the_next_batch_is_there(monkeypatch, staleness, ready):
+    fetched, fetch = [], ShardedBlocks.fetch
+
+    def noted(blocks, inputs, count):
+        fetched.append(model.progress.step)
+        return fetch(blocks, inputs, count)
+
+    monkeypatch.setattr(ShardedBlocks, "fetch", noted)
+    stream, record = Streaming(5), Record()
+    stream.ready = ready
+    model = new_model(exchange=Mirror(), owners=[0], staleness=staleness)
+    model.online_train(stream, callbacks=[record])
+    assert model.progress.step == 5
+    assert fetched == ([0, 1, 2, 3] if staleness and ready else [])
+    exact = Record()
+    new_model(exchange=Mirror(), owners=[0]).online_train(Streaming(5), callbacks=[exact])
+    assert record.losses[0] == exact.losses[0]
+    assert (record.losses == exact.losses) == (not fetched)
