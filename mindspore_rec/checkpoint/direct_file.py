@@ -15,7 +15,7 @@ from typing import Optional
 from crc32c import crc32c
 
 _PAGE = 4096  # what places, sizes and memory are aligned to: enough for any disk
-_STAGE_BYTES = 1 << 20
+_STAGE_BYTES = 1 << 18  # of each array: more is memory to find anew for every checkpoint, less is slower
 
 
 class DirectFile:
