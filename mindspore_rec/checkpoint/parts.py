@@ -43,10 +43,14 @@ def leave_part(folder: Path, rank: int, part: Part) -> None:
     """Tell rank 0 what a rank has written into a folder.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written; rank 0 is told at least that, where an empty file still can.
     """
-    with published(folder / f"part-{rank}.json") as place:
-        place.write_text(part.model_dump_json())
+    try:
+        with published(folder / f"part-{rank}.json") as place:
+            place.write_text(part.model_dump_json())
+    except OSError:
+        _no_part(folder, rank).touch()
+        raise
 
 
 def collect_parts(folder: Path, ranks: int, deadline: float = DEADLINE_SECONDS) -> List[Part]:
@@ -60,6 +64,8 @@ def collect_parts(folder: Path, ranks: int, deadline: float = DEADLINE_SECONDS) 
     for rank in range(1, ranks):
         path = folder / f"part-{rank}.json"
         while not path.exists():
+            if _no_part(folder, rank).exists():
+                raise CheckpointError(f"rank {rank} could not write its part of the checkpoint; its log says why")
             if time.monotonic() > end:
                 raise CheckpointError(f"rank {rank} has not written its part of the checkpoint in {deadline:g} s")
             time.sleep(_LOOK_SECONDS)  # a look with a deadline: ranks share nothing but the folder
@@ -72,3 +78,7 @@ def collect_parts(folder: Path, ranks: int, deadline: float = DEADLINE_SECONDS) 
         path.unlink()
         parts.append(part)
     return parts
+
+
+def _no_part(folder: Path, rank: int) -> Path:
+    return folder / f"part-{rank}.failed"
