@@ -59,6 +59,20 @@ def train(step: Any, given: List[Batch], exchange: Exchange) -> List[float]:
     return np.diff(ends).tolist()
 
 
+def split_steps(steps: Dict[str, Any], part: List[Batch], exchange: SplitExchange, split: Split) -> Dict[str, Any]:
+    """Milliseconds of the parts of a step of this rank alone, and of all ranks where they meet before they talk."""
+    found = {}
+    split.of_steps(*steps.values())
+    for name, step in steps.items():
+        exchange.meet()
+        exchange.meets = name == "together"
+        split.restart()
+        if exchange.meets or exchange.rank == 0:
+            train(step, part, exchange if exchange.meets else Alone())
+        found[name] = {label: 1e3 * seconds / len(part) for label, seconds in split.seconds.items()}
+    return found
+
+
 def run(given: argparse.Namespace) -> None:
     """Measure; the first rank writes what it found."""
     quiet_mindspore()
@@ -72,6 +86,7 @@ def run(given: argparse.Namespace) -> None:
     alone = make_step(Alone())
     other = make_step(exchange) if ranks.size > 1 else make_step(Alone(), EXACT_ROWS)
     found: Dict[str, Any] = {"alone": [], "other": [], "cores": len(os.sched_getaffinity(0))}
+    seconds: List[float] = []
     for number in range(given.rounds + 1):
         part = [next(feed) for _ in range(given.steps)]
         mine = train(alone, part, Alone()) if ranks.rank == 0 else []
@@ -79,16 +94,15 @@ def run(given: argparse.Namespace) -> None:
         exchange.sent = 0
         ours = train(other, part, exchange)
         if number and ranks.rank == 0:  # the first round compiles, the first step wakes threads
+            seconds += mine[1:]
             found["alone"].append(rows / statistics.median(mine[1:]))
             found["other"].append(ranks.size * rows / statistics.median(ours[1:]))
     found["bytes_per_sample"] = exchange.sent / (given.steps * rows)
+    found["distinct_ids"] = float(np.mean([len(np.unique(ids)) for ids, _, _ in part]))
     if ranks.size > 1:
-        split.of_step(other)
-        exchange.meets = True
-        split.restart()
-        train(other, part, exchange)
-        found["step_ms"] = {name: 1e3 * seconds / len(part) for name, seconds in split.seconds.items()}
+        found["step_ms"] = split_steps({"alone": alone, "together": other}, part, exchange, split)
     if ranks.rank == 0:
+        found["spread_ms"] = 1e3 * float(np.diff(np.percentile(seconds, [16, 84]))[0]) / 2
         given.report.write_text(json.dumps(found), "utf-8")
     exchange.close()
 

@@ -52,20 +52,21 @@ class Split:
         """Forget what was counted."""
         self.seconds, self._since = {}, time.perf_counter()
 
-    def of_step(self, step: Any) -> None:
-        """Have the parts of a `TrainStep` that has run counted from now on."""
+    def of_steps(self, *steps: Any) -> None:
+        """Have the parts of each `TrainStep`, which has run, counted from now on."""
         import mindspore_rec.train.step as module
 
         def count(owner: Any, name: str, label: str) -> None:
             object.__setattr__(owner, name, self.timed(label, getattr(owner, name)))
 
-        count(step, "_compute", "graph")
-        count(step, "_apply_dense", "update")
         count(module, "combine", "dense")
-        for _, blocks in step._graphs.values():
-            count(blocks, "apply", "update")
-            count(blocks, "fill", "lookup")
-            count(blocks, "sum_gradients", "lookup")
+        for step in steps:
+            count(step, "_compute", "graph")
+            count(step, "_apply_dense", "update")
+            for _, blocks in step._graphs.values():
+                count(blocks, "apply", "update")
+                count(blocks, "fill", "lookup")
+                count(blocks, "sum_gradients", "lookup")
 
 
 class SplitExchange(Counted):

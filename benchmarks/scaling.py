@@ -4,8 +4,8 @@
 
 The default model, 4096 rows a rank and step, fed from memory, staleness 0. In each job one rank alone and all together
 train in turn; an efficiency is the median over these rounds of the ratio within one. Jobs of two ranks under both
-launches alternate with one process that may use all cores, which also tells what `exact_rows` costs; one job has two
-ranks a core. `step_ms` splits the time of a step by a run in which ranks meet before they talk, so that waiting is
+launches alternate with one process that may use all cores, which also tells what `exact_rows` costs; one job has four
+ranks. `step_ms` splits the time of a step by a run in which ranks meet before they talk, so that waiting is
 told from talking. Prints a JSON line for each job and a last one.
 """
 
@@ -72,9 +72,10 @@ def efficiency(jobs: List[Dict[str, Any]], ranks: int) -> float:
     return round(statistics.median(together / (ranks * alone) for together, alone in pairs), 3)
 
 
-def split(jobs: List[Dict[str, Any]]) -> Dict[str, float]:
-    """Milliseconds of a step by part, of the job with the shortest step: others meet disturbances."""
-    return rounded(min((found["step_ms"] for found in jobs), key=lambda parts: sum(parts.values())))
+def split(jobs: List[Dict[str, Any]], step: str) -> Dict[str, float]:
+    """Milliseconds of a step by part, of the job where they are fewest: others met disturbances."""
+    parts: Dict[str, float] = min((found["step_ms"][step] for found in jobs), key=lambda parts: sum(parts.values()))
+    return rounded(parts)
 
 
 def measure(given: argparse.Namespace, folder: Path) -> Dict[str, Any]:
@@ -104,7 +105,12 @@ def measure(given: argparse.Namespace, folder: Path) -> Dict[str, Any]:
         "exact_rows_samples_per_s": round(median(found["alone"], "other")),
         "bytes_per_sample": rounded(found["mpirun"][0]["bytes_per_sample"]),
         "bytes_per_sample_4": rounded(four[0]["bytes_per_sample"]),
-        "step_ms": {name: split(found[name]) for name in ("mpirun", "dynamic")},
+        "distinct_ids": round(found["mpirun"][0]["distinct_ids"]),
+        "spread_ms": round(min(one["spread_ms"] for one in found["mpirun"]), 1),
+        "step_ms": {
+            "alone": split(found["mpirun"] + found["dynamic"], "alone"),
+            **{name: split(found[name], "together") for name in ("mpirun", "dynamic")},
+        },
     }
 
 

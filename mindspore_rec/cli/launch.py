@@ -49,7 +49,7 @@ class LaunchConfig(Section):
     first_rank: int = Field(0, ge=0, le=8191, description="first of the ranks on this machine (dynamic)")
     local_ranks: int = Field(0, ge=0, le=8192, description="ranks on this machine (dynamic); 0: all from first_rank")
     log_dir: Optional[str] = Field(None, description="folder of the logs; default: run/<program>-<time>")
-    pin_cores: bool = Field(True, description="each rank keeps to its share of the cores, where there is one for each")
+    pin_cores: bool = Field(True, description="each rank keeps to its share of the cores, where that goes even")
     restarts: int = Field(0, ge=0, le=1000000, description="times all ranks are started again when one dies")
     stop_seconds: float = Field(STOP_SECONDS, gt=0, le=86400, description="ranks have to end when asked to")
     detach: bool = Field(False, description="run in the background; also -d")

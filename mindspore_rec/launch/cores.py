@@ -12,20 +12,23 @@ VARIABLE = "MSREC_RANK_CORES"
 
 
 def shares(ranks: Sequence[int], cores: Sequence[int]) -> Dict[int, List[int]]:
-    """Deal out cores, as evenly as can be.
+    """Deal out cores, as evenly as can be. Several ranks share one core where that goes even.
 
     Args:
         ranks: those of this machine that compute at the same time.
         cores: of this machine.
 
     Returns:
-        The cores of each rank; nothing where there are more ranks than cores.
+        The cores of each rank; nothing where some cores would have more ranks than others.
 
     >>> shares([4, 5], [0, 1, 2, 3]), shares([0, 1, 2], [0, 1])
     ({4: [0, 1], 5: [2, 3]}, {})
+    >>> shares([0, 1, 2, 3], [6, 7])
+    {0: [6], 1: [6], 2: [7], 3: [7]}
     """
-    if not ranks or len(ranks) > len(cores):
-        return {}
+    if len(ranks) > len(cores):
+        each, rest = divmod(len(ranks), len(cores))
+        return {} if rest else {rank: [cores[k // each]] for k, rank in enumerate(ranks)}
     edges = [len(cores) * k // len(ranks) for k in range(len(ranks) + 1)]
     return {rank: list(cores[begin:end]) for rank, begin, end in zip(ranks, edges, edges[1:])}
 
