@@ -5,8 +5,8 @@
 The default model, 4096 rows a rank and step, fed from memory, staleness 0. In each job one rank alone and all together
 train in turn; an efficiency is the median over these rounds of the ratio within one. Jobs of two ranks under both
 launches alternate with one process that may use all cores, which also tells what `exact_rows` costs; one job has four
-ranks. `step_ms` splits the time of a step by a run in which ranks meet before they talk, so that waiting is
-told from talking. Prints a JSON line for each job and a last one.
+ranks, one two that share all cores. `step_ms` splits the time of a step by a run in which ranks meet before they talk,
+so that waiting is told from talking. Prints a JSON line for each job and a last one.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ BATCHES = 48
 Found = Dict[str, List[Dict[str, Any]]]
 
 
-def job(launcher: str, ranks: int, arguments: List[str], folder: Path) -> Dict[str, Any]:
-    """Run ranks to their end; what the first one found."""
+def job(launcher: str, ranks: int, arguments: List[str], folder: Path, *options: str) -> Dict[str, Any]:
+    """Run ranks to their end, launched with options; what the first one found."""
     report = folder / "report.json"
     program = [str(RANK), "--folder", str(folder), "--report", str(report), *arguments]
     command = [sys.executable, *program]
     if launcher != "alone":
         port = ["--sched_port", str(free_port())] if launcher == "dynamic" else []
-        own = ["--launcher", launcher, "--ranks", str(ranks), "--log_dir", str(folder / "logs"), *port]
+        own = ["--launcher", launcher, "--ranks", str(ranks), "--log_dir", str(folder / "logs"), *port, *options]
         command = [sys.executable, "-m", "mindspore_rec", "launch", *own, *program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     found: Dict[str, Any] = json.loads(report.read_text("utf-8"))
-    line = {"launcher": launcher, "ranks": ranks, **rounded(found)}
+    line = {"launcher": " ".join([launcher, *options]), "ranks": ranks, **rounded(found)}
     print(json.dumps(line), flush=True)
     return found
 
@@ -89,6 +89,7 @@ def measure(given: argparse.Namespace, folder: Path) -> Dict[str, Any]:
             found[launcher].append(job(launcher, ranks, arguments, folder))
     cores = len(os.sched_getaffinity(0))
     four = [job("mpirun", 4, arguments, folder)]
+    unbound = [job("mpirun", 2, arguments, folder, "--pin_cores", "false")]
     pinned = all(one["cores"] == max(1, cores // 2) for name in ("mpirun", "dynamic") for one in found[name])
     if not pinned:
         raise SystemExit(f"{cores} cores: expected two or more, for two ranks to keep to their share")
@@ -99,6 +100,7 @@ def measure(given: argparse.Namespace, folder: Path) -> Dict[str, Any]:
         "samples_per_s_1": round(one),
         "samples_per_s_2": round(median(found["mpirun"], "other")),
         "samples_per_s_2_dynamic": round(median(found["dynamic"], "other")),
+        "samples_per_s_2_not_pinned": round(median(unbound, "other")),
         "samples_per_s_4": round(median(four, "other")),
         "unpinned_samples_per_s": round(unpinned),
         "pinned_ratio": round(one / unpinned, 3),

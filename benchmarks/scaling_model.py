@@ -12,8 +12,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Dict, List, Sequence
 
-COLLECTIVES = 9
-"""Of a step: round, ids, rows, gradients of two tables, dense sum in two, outputs, labels."""
 MAX_ROWS = 2**31 - 1
 """Of a table on one rank."""
 
@@ -32,6 +30,7 @@ class Rank:
         row_bytes: of the rows of an id, of all tables that share it; its gradients are as many.
         dense_bytes: of the dense parameters.
         output_bytes: of a row's prediction and label, which every rank gets of all rows.
+        collectives: round, ids, rows, gradients of two tables, dense sum in two, predictions, labels.
     """
 
     rows: int
@@ -41,8 +40,9 @@ class Rank:
     distinct: int
     id_bytes: int = 16
     row_bytes: int = 68
-    dense_bytes: int = 4 * 1_328_130
+    dense_bytes: int = 4 * 1_329_154
     output_bytes: int = 8
+    collectives: int = 9
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,19 @@ class Network:
     message_ms: float
 
 
-MEASURED = Rank(rows=4096, compute_ms=450.0, sharding_ms=20.0, spread_ms=10.0, distinct=48_000)
-ETHERNET_25 = Network(25.0, 0.1, 0.01)
-ETHERNET_100 = Network(100.0, 0.1, 0.01)
+MEASURED = Rank(rows=4096, compute_ms=416.0, sharding_ms=9.4, spread_ms=13.8, distinct=47_637)
+SHARED_MEMORY = Network(gbit=40.0, latency_ms=0.1, message_ms=0.004)
+"""Two ranks of one host, mpirun."""
+NETWORKS = {gbit: Network(gbit, latency_ms=0.2, message_ms=0.01) for gbit in (25.0, 100.0)}
+"""Latency and cost of a message over TCP are assumed."""
+CORES = (1, 16)
+SIZES = (8, 64, 512)
+TABLE_BYTES = {
+    "float32": 4 * 16 * 3 + 4 * 3 + 2 * 22.3,
+    "float32, statistics": 4 * 16 * 3 + 4 * 3 + 2 * 38.4,
+    "bfloat16": 2 * 16 + 4 * 16 * 2 + 4 * 3 + 2 * 22.3,
+}
+"""Of an id: a row of 16 with Adam's two slots, one of 1 with FTRL's two, and what `sparse_engine.py` found besides."""
 
 
 def sent_bytes(rank: Rank, ranks: int) -> Dict[str, float]:
@@ -95,7 +105,7 @@ def step_ms(rank: Rank, network: Network, ranks: int) -> Dict[str, float]:
         "wait": rank.spread_ms * math.sqrt(2 * math.log(ranks)),
         "exchange": (sum(sent.values()) - sent["dense"]) / per_ms,
         "dense": sent["dense"] / per_ms,
-        "messages": COLLECTIVES * (network.latency_ms * several + network.message_ms * max(ranks - 2, 0)),
+        "messages": rank.collectives * (network.latency_ms * several + network.message_ms * max(ranks - 2, 0)),
     }
 
 
@@ -123,6 +133,88 @@ def hosts(ids: int, id_bytes: float, host_bytes: int, share: float = 0.8) -> int
     return max(math.ceil(ids * id_bytes / (share * host_bytes)), math.ceil(ids / MAX_ROWS))
 
 
+def variants(rank: Rank) -> Dict[str, Rank]:
+    """Ranks whose step is lighter on the network, none of them built; each with all before it."""
+    local = replace(rank, output_bytes=0, collectives=7)
+    merged = replace(local, collectives=5)
+    halves = replace(merged, row_bytes=rank.row_bytes // 2)
+    hidden = replace(halves, dense_bytes=0, collectives=3)
+    return {
+        "as it is": rank,
+        "predictions and labels stay on their rank": local,
+        "one message for both tables' gradients, the round told with the ids": merged,
+        "rows and gradients in 16 bits": halves,
+        "dense sum hidden behind the update of tables": hidden,
+        "batches of 16,384 a rank": larger_batch(hidden, 4, 3.5),
+    }
+
+
+def larger_batch(rank: Rank, times: int, distinct_times: float) -> Rank:
+    """So many times the rows, which have fewer times the distinct ids."""
+    return replace(
+        rank,
+        rows=rank.rows * times,
+        compute_ms=rank.compute_ms * times,
+        sharding_ms=rank.sharding_ms * distinct_times,
+        spread_ms=rank.spread_ms * times,
+        distinct=round(rank.distinct * distinct_times),
+    )
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> List[str]:
     """Lines of a Markdown table."""
     return [f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def tables() -> Dict[str, List[str]]:
+    """The tables of the page by name."""
+    fast, slow = faster(MEASURED, CORES[1]), NETWORKS[25.0]
+    local = [
+        (ranks, efficiency(faster(MEASURED, cores), SHARED_MEMORY, ranks) * cores)
+        for ranks, cores in ((1, 1.0), (2, 1.0), (4, 0.5))
+    ]
+    parts = {ranks: step_ms(fast, slow, ranks) for ranks in SIZES}
+    return {
+        "check": table(
+            ["ranks", "predicted samples/s"],
+            [(ranks, f"{1e3 * MEASURED.rows / MEASURED.compute_ms * ranks * share:,.0f}") for ranks, share in local],
+        ),
+        "efficiency": table(
+            ["cores a rank", "Gbit/s", *map(str, SIZES)],
+            [
+                (cores, f"{gbit:g}", *(f"{efficiency(faster(MEASURED, cores), network, n):.2f}" for n in SIZES))
+                for cores in CORES
+                for gbit, network in NETWORKS.items()
+            ],
+        ),
+        "parts": table(
+            ["ranks", *parts[SIZES[0]]],
+            [(ranks, *(f"{value:.1f}" for value in found.values())) for ranks, found in parts.items()],
+        ),
+        "variants": table(
+            ["with those above it", *map(str, SIZES)],
+            [(name, *(f"{efficiency(rank, slow, n):.2f}" for n in SIZES)) for name, rank in variants(fast).items()],
+        ),
+        "hosts": table(
+            ["rows", "bytes an id", *(f"{ids:.0e}".replace("e+", "e") for ids in (10**9, 10**10, 10**11))],
+            [
+                (name, f"{nbytes:.0f}", *(_memory(ids, nbytes) for ids in (10**9, 10**10, 10**11)))
+                for name, nbytes in TABLE_BYTES.items()
+            ],
+        ),
+    }
+
+
+def _memory(ids: int, nbytes: float) -> str:
+    few, many = (hosts(ids, nbytes, size << 30) for size in (1024, 256))
+    return f"{ids * nbytes / 1e12:.2f} TB: {many} or {few}"
+
+
+def main() -> None:
+    """Print the tables."""
+    for name, lines in tables().items():
+        print(f"{name}\n", *lines, "", sep="\n")
+
+
+if __name__ == "__main__":
+    main()
