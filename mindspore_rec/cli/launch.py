@@ -49,6 +49,7 @@ class LaunchConfig(Section):
     first_rank: int = Field(0, ge=0, le=8191, description="first of the ranks on this machine (dynamic)")
     local_ranks: int = Field(0, ge=0, le=8192, description="ranks on this machine (dynamic); 0: all from first_rank")
     log_dir: Optional[str] = Field(None, description="folder of the logs; default: run/<program>-<time>")
+    pin_cores: bool = Field(True, description="each rank keeps to its share of the cores, where that goes even")
     restarts: int = Field(0, ge=0, le=1000000, description="times all ranks are started again when one dies")
     stop_seconds: float = Field(STOP_SECONDS, gt=0, le=86400, description="ranks have to end when asked to")
     detach: bool = Field(False, description="run in the background; also -d")
@@ -116,7 +117,8 @@ def job_of(config: LaunchConfig, program: Sequence[str]) -> Job:
         )
     name = f"{Path(program[0]).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = Path(config.log_dir or Path("run") / name).absolute()
-    return Job(command, config.ranks, config.server_num, config.host, folder, config.first_rank, local)
+    ranks = config.first_rank, local, config.pin_cores
+    return Job(command, config.ranks, config.server_num, config.host, folder, *ranks)
 
 
 def plan_of(config: LaunchConfig, job: Job, reports: Path) -> Plan:

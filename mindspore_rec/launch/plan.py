@@ -6,8 +6,9 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
+from mindspore_rec.launch import cores
 from mindspore_rec.launch.rank_log import log_path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,6 +26,7 @@ class Job:
         log_dir: folder of the logs.
         first_rank: of those on this machine.
         local_ranks: number of ranks on this machine.
+        pin_cores: each rank keeps to its share of this machine's cores.
     """
 
     program: Tuple[str, ...]
@@ -34,6 +36,7 @@ class Job:
     log_dir: Path
     first_rank: int
     local_ranks: int
+    pin_cores: bool = True
 
     @property
     def size(self) -> int:
@@ -92,4 +95,13 @@ def shared_environment(job: Job, environ: Mapping[str, str]) -> Dict[str, str]:
         **environ,
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, [environ.get("PYTHONPATH")])]),
         "MSREC_SERVER_NUM": str(job.servers),
+        cores.VARIABLE: cores.as_text(cores_of(job, sorted(os.sched_getaffinity(0)))),
     }
+
+
+def cores_of(job: Job, available: Sequence[int]) -> Dict[int, List[int]]:
+    """The cores of the ranks of this machine. Servers share those of workers: they work while workers wait."""
+    local = range(job.first_rank, job.first_rank + job.local_ranks)
+    groups = [[rank for rank in local if (rank < job.workers) is worker] for worker in (True, False)]
+    dealt = [cores.shares(group, available) for group in groups if group]
+    return {rank: own for group in dealt for rank, own in group.items()} if job.pin_cores and all(dealt) else {}

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Dict, Mapping, Optional, Sequence
 
-from mindspore_rec.launch import reports
+from mindspore_rec.launch import cores, reports
 from mindspore_rec.launch.parent_death import die_with_parent
 
 RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MS_NODE_ID")
@@ -90,6 +90,9 @@ def main(argv: Sequence[str]) -> int:
     rank = rank_of(os.environ)
     program = RankProgram()
     die_with_parent(signal.SIGTERM)
+    own = cores.share_of(rank, os.environ.get(cores.VARIABLE, ""))
+    if own:
+        os.sched_setaffinity(0, own)  # before the program starts: it counts them once
     with log_path(Path(folder), rank).open("ab") as log:
         for descriptor in (1, 2):
             os.dup2(log.fileno(), descriptor)
