@@ -69,6 +69,7 @@ def test_bad_rows_are_counted_and_kept_and_the_stream_goes_on(programs, tmp_path
     assert len(letters.read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_stopping_and_starting_again_trains_each_row_once(programs):
     """The trainer is stopped, the consumer killed, both start again: the same state as without it."""
     programs.producer("--limit", str(ROWS)).end()

@@ -26,6 +26,7 @@ def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPat
     assert new_cluster_id() == "A" * 20 + "AQ"
 
 
+@pytest.mark.slow
 def test_a_broker_stops_and_starts_again_on_its_port(tmp_path: Path, broker: Broker) -> None:
     with type(broker)(tmp_path / "a folder", port=0) as other:
         assert other.port not in (0, broker.port)
@@ -45,6 +46,7 @@ def test_a_broker_stops_and_starts_again_on_its_port(tmp_path: Path, broker: Bro
     assert topic_partitions(KafkaConfig(bootstrap_servers=broker.bootstrap_servers)) == 0
 
 
+@pytest.mark.slow
 def test_a_new_object_finds_the_data_of_the_old_one(tmp_path: Path) -> None:
     reason = KafkaBroker.available()
     if reason is not None:

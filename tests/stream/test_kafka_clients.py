@@ -328,6 +328,7 @@ def test_closing_twice(config: KafkaConfig) -> None:
         sink.close()
 
 
+@pytest.mark.slow
 def test_both_ends_survive_a_restart_of_the_broker(
     apache: Broker, config: KafkaConfig, opened: Callable[[], kafka.Source]
 ) -> None:

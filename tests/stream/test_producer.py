@@ -208,6 +208,7 @@ def expected(rows: int, block_rows: int, partitions: int) -> Dict[int, List[int]
     }
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 @pytest.mark.parametrize("client", ["confluent", "kafka-python"])
 @pytest.mark.parametrize("form", FORMATS)
