@@ -73,7 +73,8 @@ class FrameworkExchange:
         self._closed = False
         seconds = int(os.environ["MS_CPU_COMM_OP_TIMEOUT"])
         self._patience = seconds if seconds >= 0 else math.inf
-        self._scheduler = SchedulerWatch((os.environ["MS_SCHED_HOST"], int(os.environ["MS_SCHED_PORT"])))
+        address = os.environ["MS_SCHED_HOST"], int(os.environ["MS_SCHED_PORT"])
+        self._scheduler = SchedulerWatch(address, self._fail)
         atexit.register(self._fail)
 
     def sum(self, array: np.ndarray) -> np.ndarray:
