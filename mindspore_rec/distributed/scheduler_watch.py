@@ -1,4 +1,4 @@
-"""Whether the scheduler of dynamic networking is still there, and the end of a rank that would wait without it for ever.
+"""Whether the scheduler of dynamic networking is still there, and the end of a rank that would wait for it for ever.
 
 One connection is held for as long as the rank lives: it ends with the scheduler that it was made to, even when another
 one listens there by then, and the kernel's keepalives tell a host that is gone from a network that is down for a while.
