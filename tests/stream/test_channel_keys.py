@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional
 
@@ -72,10 +73,9 @@ def test_what_is_sent_is_encrypted(encrypted: bool, keys: Path) -> None:
     with Relay(through, port) as relay:
         sender = DataSender("127.0.0.1", "secret-namespace", 1, "clicks", port=port, channel_keys=folders[0])
         receiver = DataReceiver("127.0.0.1", "secret-namespace", 0, "clicks", port=through, channel_keys=folders[1])
-        sender.send(np.frombuffer(WORD, np.uint8))
-        assert receiver.recv(10).tobytes() == WORD
-        receiver.close()
-        sender.close()
+        with closing(sender), closing(receiver):
+            sender.send(np.frombuffer(WORD, np.uint8))
+            assert receiver.recv(10).tobytes() == WORD
         assert len(relay.seen) > 500
         # both ways: the receiver's START has the namespace in it, the sender's object the word
         assert [word in relay.seen for word in (WORD, b"secret-namespace")] == [not encrypted] * 2
@@ -141,6 +141,8 @@ def test_another_consumers_key_is_said_on_both_sides(
         f"127.0.0.1:{port} closed the connection at once, trying again: if it goes on, server.key here is not its key",
         "a trainer with another server.key than this consumer's was turned away",
     )
+    with pytest.raises(TimeoutError):
+        receiver.recv(1.0)  # some ten tries
     assert len(caplog.messages) == 2, "a line each, not one for each try"
 
 
