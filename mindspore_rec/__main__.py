@@ -14,6 +14,7 @@ COMMANDS = {
     "launch": "run a program as several ranks, under mpirun or MindSpore's dynamic networking",
     "checkpoint": "list checkpoints, or verify every byte of them",
     "table": "say what a checkpoint knows of an embedding table, or of one id",
+    "channel": "make the keys of a channel between hosts",
     "chaos": "kill every part of the pipeline many times, and show that no row is lost or doubled",
     "synthetic": "write day files of synthetic clicks, and how likely each was",
 }

@@ -80,13 +80,14 @@ class ProcessConfig(RowConfig):
 class ChannelConfig(Section):
     """The link between consumer and trainer."""
 
-    address: str = Field("127.0.0.1", min_length=1, description="host of the consumer (trainer), or to bind (consumer)")
+    address: str = Field("127.0.0.1", min_length=1, description="host of the consumer")
     port: int = Field(45600, ge=1, le=65000, description="first port; consumer k, shard s: port + k * num_shards + s")
     namespace: str = Field("default", min_length=1, description="channel namespace; both sides must agree")
     dataset_name: str = Field("criteo", min_length=1, description="data set name; both sides must agree")
     num_shards: int = Field(1, ge=1, le=4096, description="shards, one a trainer rank")
     num_consumers: int = Field(1, ge=1, le=1024, description="consumer processes that share the topic")
     max_queue_size: int = Field(10, ge=1, le=10000, description="windows in flight per partition, then senders wait")
+    channel_keys: Optional[str] = Field(None, min_length=1, description="folder of this side's CURVE keys; null: none")
 
 
 class StreamConfig(Section):
@@ -120,6 +121,9 @@ class SyntheticConfig(StreamConfig):
 class ConsumerConfig(KafkaConfig, FeatureConfig, ChannelConfig):
     """The program that turns messages into windows of ids and weights."""
 
+    bind: Optional[str] = Field(
+        None, min_length=1, description="listen on this address, also beyond loopback; null: address, a loopback one"
+    )
     window_size: int = Field(1000, ge=1, le=1000000, description="rows in a window")
     consumer_index: int = Field(0, ge=0, description="which of num_consumers this one is")
     until_end: bool = Field(False, description="stop at the end the topic has now (replay)")

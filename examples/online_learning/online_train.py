@@ -71,7 +71,8 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
         staleness=config.staleness,
     )
     window = ProgressiveWindow(config.metrics_window)
-    audits = {"audit": RowAudit(store.folder / "audit")} if config.audit_rows else {}
+    audit_file = store.folder / "audit" if ranks.rank == 0 else None
+    audits = {"audit": RowAudit(audit_file, ranks)} if config.audit_rows else {}
     state = TrainerState(model, window, config.model_dump(mode="json", include=set(ModelConfig.model_fields)), audits)
     restored = resume(config.resume, store, state)
 

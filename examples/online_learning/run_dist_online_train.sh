@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Trains on several ranks under MindSpore's dynamic networking, in the foreground until Ctrl-C:
-#   bash run_dist_online_train.sh WORKER_NUM SCHED_HOST SCHED_PORT LOCAL_HOST_IP [-d] [--restarts K] [--log_dir DIR] [ARGS...]
+#   bash run_dist_online_train.sh WORKER_NUM SCHED_HOST SCHED_PORT LOCAL_HOST_IP [-d] [--restarts K] [--log_dir DIR]
+#     [--first_rank R --local_ranks N] [ARGS...]
 # WORKER_NUM: number of ranks; SCHED_HOST, SCHED_PORT: where the scheduler listens; LOCAL_HOST_IP: this machine's
-# address, where the consumer is; -d: in the background; --restarts: start again from the last checkpoint when a rank
-# dies; ARGS: as of dist_online_train.py.
+# address, where ranks listen and the consumer is (--address ADDRESS among ARGS: it is there); -d: in the background;
+# --restarts: start again from the last checkpoint when a rank dies; ARGS: as of dist_online_train.py.
+# Several machines: this command on each with its own LOCAL_HOST_IP and ranks R to R + N - 1, rank 0 at SCHED_HOST, and
+# a folder of checkpoints that all of them share. Default: all ranks here.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -18,7 +18,6 @@ import ipaddress
 import logging
 import math
 import os
-import socket
 import sys
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence
 
@@ -27,6 +26,7 @@ import numpy as np
 from mindspore_rec.distributed.exchange import ExchangeError
 from mindspore_rec.distributed.ordered_sum import ordered_sum
 from mindspore_rec.distributed.row_layout import RowLayout, as_bytes
+from mindspore_rec.distributed.scheduler_watch import SchedulerWatch
 from mindspore_rec.distributed.waiting import wait_until
 
 LARGEST_MESSAGE = 64 << 20
@@ -73,7 +73,8 @@ class FrameworkExchange:
         self._closed = False
         seconds = int(os.environ["MS_CPU_COMM_OP_TIMEOUT"])
         self._patience = seconds if seconds >= 0 else math.inf
-        self._scheduler = os.environ["MS_SCHED_HOST"], int(os.environ["MS_SCHED_PORT"])
+        address = os.environ["MS_SCHED_HOST"], int(os.environ["MS_SCHED_PORT"])
+        self._scheduler = SchedulerWatch(address, self._fail)
         atexit.register(self._fail)
 
     def sum(self, array: np.ndarray) -> np.ndarray:
@@ -115,6 +116,7 @@ class FrameworkExchange:
         if not self._closed:
             self._heads([0])
             self._closed = True
+            self._scheduler.close()
             atexit.unregister(self._fail)
 
     def _fail(self) -> None:
@@ -184,13 +186,7 @@ class FrameworkExchange:
         """Raise where what is waited for will not come."""
         if waited > self._patience:
             raise ExchangeError(f"MindSpore: no answer within the {self._patience} s of MS_CPU_COMM_OP_TIMEOUT")
-        try:
-            socket.create_connection(self._scheduler, timeout=10).close()
-        except OSError as error:
-            host, port = self._scheduler
-            raise ExchangeError(
-                f"MindSpore: the scheduler at {host}:{port} is gone, as it is when a rank was lost ({error})"
-            ) from error
+        self._scheduler.look()
 
 
 def _split(message: np.ndarray) -> List[np.ndarray]:

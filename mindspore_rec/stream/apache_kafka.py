@@ -30,8 +30,8 @@ class KafkaBroker(Broker):
     name = "Apache Kafka"
     keeps_data = True
 
-    def __init__(self, folder: Path, port: int = 9092, jars: Optional[Path] = None) -> None:
-        super().__init__(folder, port)
+    def __init__(self, folder: Path, port: int = 9092, bind: str = HOST, jars: Optional[Path] = None) -> None:
+        super().__init__(folder, port, bind)
         self.jars = Path(jars or CACHE / "kafka").absolute()
         self._controller_port = 0
 
@@ -71,7 +71,7 @@ class KafkaBroker(Broker):
         _run([*self._java(), *tool], START_SECONDS)
 
     def _settings(self) -> str:
-        addresses = f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self._controller_port}"
+        addresses = f"PLAINTEXT://{self.bootstrap_servers},CONTROLLER://{HOST}:{self._controller_port}"
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import ipaddress
 import logging
 import signal
 import socket
@@ -37,7 +38,8 @@ class Broker:
 
     Args:
         folder: where its data (where it keeps any) and logs go.
-        port: port on 127.0.0.1; 0: a free one, chosen at the first start and kept.
+        port: its port; 0: a free one, chosen at the first start and kept.
+        bind: address of this machine that it listens on, and that clients connect to.
 
     Attributes:
         name: the broker's name, for people.
@@ -47,9 +49,10 @@ class Broker:
     name = ""
     keeps_data = False
 
-    def __init__(self, folder: Path, port: int = 9092) -> None:
+    def __init__(self, folder: Path, port: int = 9092, bind: str = HOST) -> None:
         self.folder = Path(folder).absolute()
         self.port = port
+        self.bind = bind
         self._process: Optional[subprocess.Popen[bytes]] = None
 
     @staticmethod
@@ -64,7 +67,7 @@ class Broker:
     @property
     def bootstrap_servers(self) -> str:
         """Where clients connect."""
-        return f"{HOST}:{self.port}"
+        return f"{self.bind}:{self.port}"
 
     @property
     def log_file(self) -> Path:
@@ -88,8 +91,9 @@ class Broker:
         reason = self.available()
         if reason is not None:
             raise BrokerFailed(f"{self.name} cannot be started: {reason}")
-        self.port = self.port or free_port()
-        if not _port_is_free(self.port):
+        _check_own(self.bind)
+        self.port = self.port or free_port(self.bind)
+        if not _port_is_free(self.bind, self.port):
             raise BrokerFailed(f"port {self.port} is taken: choose another one with --port, or stop what runs there")
         self.folder.mkdir(parents=True, exist_ok=True)
         command = self.command()
@@ -166,21 +170,30 @@ class Broker:
         return f"its log {self.log_file} ends with: {last[0][:300]}" if last else f"its log {self.log_file} is empty"
 
 
-def free_port() -> int:
-    """A port on 127.0.0.1 that nothing listens on just now."""
+def free_port(host: str = HOST) -> int:
+    """A port on an address of this machine that nothing listens on just now."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
-def _port_is_free(port: int) -> bool:
+def _port_is_free(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True
+
+
+def _check_own(host: str) -> None:
+    """Raise ``BrokerFailed`` unless clients can be told to connect to this IPv4 address of this machine."""
+    with contextlib.suppress(ValueError, OSError):
+        if not ipaddress.IPv4Address(host).is_unspecified:
+            free_port(host)
+            return
+    raise BrokerFailed(f"bind = {host}: expected an IPv4 address of this machine that clients can connect to")
 
 
 def _end_with_parent() -> None:

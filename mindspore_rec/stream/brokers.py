@@ -1,7 +1,8 @@
 """Starting a Kafka broker on this machine: Apache Kafka (Java and Maven) or Tansu (pip alone, in memory).
 
-Both bind to loopback, speak plaintext and are one node: for trying things, tests and benchmarks, not for keeping data
-that matters. ``python -m mindspore_rec.stream.brokers kafka|tansu`` runs one in the foreground; ``scripts/`` wraps it.
+Both listen on loopback unless told otherwise, speak plaintext and are one node: for trying things, tests and
+benchmarks, not for keeping data that matters. ``python -m mindspore_rec.stream.brokers kafka|tansu`` runs one in the
+foreground; ``scripts/`` wraps it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Type
 
 from mindspore_rec.stream.apache_kafka import CACHE, KafkaBroker
-from mindspore_rec.stream.broker import Broker, BrokerFailed, free_port
+from mindspore_rec.stream.broker import HOST, Broker, BrokerFailed, free_port
 
 __all__ = ["BROKERS", "Broker", "BrokerFailed", "KafkaBroker", "TansuBroker", "free_port", "preferred"]
 
@@ -62,14 +63,17 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one broker in the foreground until Ctrl-C or SIGTERM; prints one line when it is ready."""
     parser = argparse.ArgumentParser(prog="brokers", description="Run one broker in the foreground.")
     parser.add_argument("broker", choices=sorted(BROKERS), help="which one")
-    parser.add_argument("--port", type=int, default=9092, help="port on 127.0.0.1; 0: a free one (default: 9092)")
+    parser.add_argument("--port", type=int, default=9092, help="its port; 0: a free one (default: 9092)")
+    parser.add_argument(
+        "--bind", metavar="ADDRESS", default=HOST, help=f"of this machine, for clients too (default: {HOST})"
+    )
     parser.add_argument("--folder", type=Path, help="folder of its data and logs (default: under .cache/)")
     options = parser.parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     folder = options.folder or CACHE / f"broker-{options.broker}"
-    broker = BROKERS[options.broker](folder, options.port)
+    broker = BROKERS[options.broker](folder, options.port, options.bind)
     try:
         with broker:
             kept = "data and logs" if broker.keeps_data else "nothing is kept; log"

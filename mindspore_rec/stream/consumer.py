@@ -71,6 +71,8 @@ def _open_sender(config: ConsumerConfig) -> DataSender:
         config.dataset_name,
         port=config.port,
         consumer_index=config.consumer_index,
+        bind=config.bind,
+        channel_keys=config.channel_keys,
     )
 
 

@@ -29,8 +29,7 @@ from mindspore_rec.stream.control import (
 from mindspore_rec.stream.frame import Frame, FrameError, Kind, Wire, decode_frame
 from mindspore_rec.stream.objects import join
 from mindspore_rec.stream.position import RowPosition
-from mindspore_rec.stream.sender_link import SenderLink
-from mindspore_rec.stream.shard_sockets import resolve
+from mindspore_rec.stream.sender_link import SenderLink, open_links
 
 _log = logging.getLogger(__name__)
 _TICK = 0.1
@@ -58,10 +57,11 @@ class DataReceiver:
         port: first port of the channel.
         num_consumers: senders that share the data.
         max_queue_size: frames that may be in flight for each partition.
+        channel_keys: folder of this side's CURVE keys; None: nothing is encrypted.
 
     Raises:
         ValueError: an argument out of range.
-        ChannelError: an address that cannot be resolved.
+        ChannelError: an address that cannot be resolved, or a key that is missing or wrong.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class DataReceiver:
         port: int = 45600,
         num_consumers: int = 1,
         max_queue_size: int = 10,
+        channel_keys: Optional[str] = None,
     ) -> None:
         if num_shards is None and num_consumers > 1:
             raise ValueError("num_shards must be given where there are several senders")
@@ -99,9 +100,8 @@ class DataReceiver:
         self._stream: Optional[Stream] = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = zmq.Poller()
-        host = resolve(address)
         ports = [port + index * self._num_shards + shard_id for index in range(num_consumers)]
-        self._links = [SenderLink(self._context, host, number) for number in ports]
+        self._links = open_links(self._context, address, ports, channel_keys)
         for link in self._links:
             self._poller.register(link.socket, zmq.POLLIN)
 
@@ -192,6 +192,7 @@ class DataReceiver:
         for link in self._links:
             if link.sent_start and not link.socket.closed:
                 link.send(Kind.STOP, {})
+            link.handshakes.close()
         self._context.destroy(linger=int(linger * 1000))
 
     def _wait(self, timeout: float) -> None:

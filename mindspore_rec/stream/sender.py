@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, List, Optional
 
+from mindspore_rec.stream.addresses import listening_host
+from mindspore_rec.stream.channel_keys import consumer_keys
 from mindspore_rec.stream.control import Started
 from mindspore_rec.stream.frame import Frame, FramePositions, encode_frame
 from mindspore_rec.stream.object_queue import ObjectQueue
@@ -17,7 +20,7 @@ class DataSender:
     the requests that ``poll`` returns and sends frames of one shard with their positions.
 
     Args:
-        address: host or IP to bind; a loopback one is reached from this machine only.
+        address: host or IP where receivers find the sender; a loopback one is listened on.
         namespace: channel namespace; the receivers must have the same.
         num_shards: receivers, one a shard.
         dataset_name: data set name; the receivers must have the same.
@@ -25,10 +28,12 @@ class DataSender:
         max_queue_size: objects that wait for a shard before ``send(obj)`` blocks.
         port: first port; this sender binds ``port + consumer_index * num_shards + shard``.
         consumer_index: which of several senders this is.
+        bind: address to listen on instead; needed where ``address`` is not loopback.
+        channel_keys: folder of this side's CURVE keys; None: nothing is encrypted and everybody is let in.
 
     Raises:
         ValueError: an argument out of range, or ``full_batch=True``.
-        ChannelError: a port that cannot be bound.
+        ChannelError: an address or a port that cannot be bound, or a key that is missing or wrong.
     """
 
     def __init__(
@@ -42,6 +47,8 @@ class DataSender:
         *,
         port: int = 45600,
         consumer_index: int = 0,
+        bind: Optional[str] = None,
+        channel_keys: Optional[str] = None,
     ) -> None:
         if full_batch:
             raise ValueError("full_batch=True is not supported: every shard gets its own rows")
@@ -56,7 +63,9 @@ class DataSender:
         self._num_shards = num_shards
         self._dataset_name = dataset_name
         self._max_queue_size = max_queue_size
-        self._sockets = ShardSockets(address, first, namespace, dataset_name, num_shards)
+        keys = None if channel_keys is None else consumer_keys(Path(channel_keys))
+        host = listening_host(address, bind)
+        self._sockets = ShardSockets(host, first, namespace, dataset_name, num_shards, keys)
         self._queue: Optional[ObjectQueue] = None
         self._pending: List[Request] = []
 

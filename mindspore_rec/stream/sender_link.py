@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from typing import Any, Callable, Iterator, List, Mapping, Optional
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence
 
 import zmq
 
-from mindspore_rec.stream.control import PING_SECONDS, Start, Started
+from mindspore_rec.stream.addresses import resolve
+from mindspore_rec.stream.channel_keys import TrainerKeys, trainer_keys
+from mindspore_rec.stream.control import PING_SECONDS, ChannelError, Start, Started
 from mindspore_rec.stream.frame import MAX_PART_BYTES, MAX_PARTS, Kind, Part, Wire, decode, encode
+from mindspore_rec.stream.handshakes import Failure, Handshakes
 
 _log = logging.getLogger(__name__)
 _REMIND_SECONDS = 30.0
@@ -27,9 +31,12 @@ class SenderLink:
         sent_start: whether that START was sent; set it to False to send another.
         started: the sender's answer to the newest START it has answered.
         ended: whether the sender has said that nothing follows.
+        handshakes: those that failed.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], host: str, port: int) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], host: str, port: int, keys: Optional[TrainerKeys] = None
+    ) -> None:
         self.name = f"{host}:{port}"
         self.epoch = 0
         self.sent_start = False
@@ -45,10 +52,19 @@ class SenderLink:
         self.socket.set(zmq.RECONNECT_IVL, 100)
         self.socket.set(zmq.HEARTBEAT_IVL, 5000)  # notices a host that is gone
         self.socket.set(zmq.HEARTBEAT_TIMEOUT, 15000)
+        self._has_keys = keys is not None
+        if keys:
+            keys.secure(self.socket)
+        self.handshakes = Handshakes(self.socket)
         self.socket.connect(f"tcp://{self.name}")
 
     def attend(self, start: Callable[[], Start]) -> None:
-        """Send a START or a ping where that is due."""
+        """Send a START or a ping where that is due.
+
+        Raises:
+            ChannelError: the sender does not take this side's key; it is not asked again.
+        """
+        self._heed_handshakes()
         now = time.monotonic()
         if self.ended:
             return
@@ -62,6 +78,26 @@ class SenderLink:
         if self.started is None and now - self._reminded > _REMIND_SECONDS:
             self._reminded = now
             _log.info("waiting for the consumer at %s", self.name)
+
+    def _heed_handshakes(self) -> None:
+        for failure in self.handshakes.failures():
+            if failure is Failure.UNKNOWN_KEY:
+                raise ChannelError(
+                    f"channel_keys: the consumer at {self.name} does not know this trainer's key, "
+                    "expected it among its clients/*.key"
+                )
+            if failure is Failure.ONE_SIDED:
+                other = "has no keys" if self._has_keys else "has keys"
+                raise ChannelError(
+                    f"channel_keys: {'given' if self._has_keys else 'null'}, but the consumer at {self.name} {other}; "
+                    "expected keys on both sides, or on neither"
+                )
+            if failure is Failure.CLOSED and self._has_keys:
+                self.handshakes.warn(
+                    failure,
+                    f"the consumer at {self.name} closed the connection at once, trying again: "
+                    "if it goes on, server.key here is not its key",
+                )
 
     def send(self, kind: Kind, body: Mapping[str, Any]) -> bool:
         """Send a control message; False where too many wait for a sender that is not there."""
@@ -92,3 +128,16 @@ class SenderLink:
             if len(parts) <= MAX_PARTS:
                 parts.append(frame.buffer)
         return parts
+
+
+def open_links(
+    context: zmq.Context[zmq.Socket[bytes]], address: str, ports: Sequence[int], channel_keys: Optional[str]
+) -> List[SenderLink]:
+    """A connection to the sender at each port.
+
+    Raises:
+        ChannelError: an address that cannot be resolved, or a key that is missing or wrong.
+    """
+    host = resolve(address)
+    keys = None if channel_keys is None else trainer_keys(Path(channel_keys))
+    return [SenderLink(context, host, port, keys) for port in ports]

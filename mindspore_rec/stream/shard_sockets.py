@@ -6,21 +6,27 @@ the sender without a byte piling up. All calls of one object must come from one 
 
 from __future__ import annotations
 
-import ipaddress
+import errno
 import logging
-import socket as network
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Deque, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import zmq
 
+from mindspore_rec.stream.channel_keys import ConsumerKeys
 from mindspore_rec.stream.control import ChannelError, Start, Started, read_start
 from mindspore_rec.stream.frame import MAX_HEADER_BYTES, FrameError, Kind, Wire, decode, encode
+from mindspore_rec.stream.handshakes import Failure, Handshakes
 
 _log = logging.getLogger(__name__)
 _BURST = 1000
 """Messages handled for one socket before the caller gets its turn again."""
+_FAILURES = {
+    Failure.UNKNOWN_KEY: "channel_keys: a trainer with a key that is not among clients/*.key here was turned away",
+    Failure.ONE_SIDED: "channel_keys: a trainer with keys where there are none here, or the reverse, was turned away",
+    Failure.OTHER_SERVER_KEY: "channel_keys: a trainer with another server.key than this consumer's was turned away",
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class _Shard:
     """The receiver of one shard: who it is, its epoch, and the credits of each lane once it was answered."""
 
     socket: zmq.Socket[bytes]
+    handshakes: Handshakes
     peer: bytes = b""
     epoch: int = 0
     start: Optional[Start] = None
@@ -58,30 +65,41 @@ class ShardSockets:
     """Binds the ports of one consumer and keeps the receivers' requests.
 
     Args:
-        address: host or IP to bind.
+        host: IP to bind, as ZeroMQ writes it.
         port: port of shard 0; shard s has ``port + s``.
         namespace, dataset_name, num_shards: what a receiver's START must agree with.
+        keys: of this side; None: nothing is encrypted and everybody is let in.
 
     Raises:
         ChannelError: where a port cannot be bound.
     """
 
-    def __init__(self, address: str, port: int, namespace: str, dataset_name: str, num_shards: int) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        namespace: str,
+        dataset_name: str,
+        num_shards: int,
+        keys: Optional[ConsumerKeys] = None,
+    ) -> None:
         self._expected = (namespace, dataset_name, num_shards)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = zmq.Poller()
         self._requests: Deque[Request] = deque()
         self._shards: List[_Shard] = []
+        self._authenticator = keys.authenticator(self._context) if keys else None
         try:
-            host = resolve(address)
             for shard_id in range(num_shards):
-                self._shards.append(_Shard(self._bind(host, port + shard_id)))
+                self._shards.append(self._bind(host, port + shard_id, keys))
         except ChannelError:
-            self._context.destroy(linger=0)
+            self.close(0.0)
             raise
 
-    def _bind(self, host: str, port: int) -> zmq.Socket[bytes]:
+    def _bind(self, host: str, port: int, keys: Optional[ConsumerKeys]) -> _Shard:
         socket = self._context.socket(zmq.ROUTER)
+        if keys:
+            keys.secure(socket)
         socket.set(zmq.IPV6, int(host.startswith("[")))
         socket.set(zmq.SNDHWM, 0)
         socket.set(zmq.RCVHWM, 0)
@@ -91,12 +109,12 @@ class ShardSockets:
             socket.bind(f"tcp://{host}:{port}")
         except zmq.ZMQError as error:
             socket.close(0)
-            raise ChannelError(
-                f"cannot listen on {host}:{port}: {error.strerror}; is another consumer running there? "
-                "Choose another --port or --address"
-            ) from None
+            hint = "is another consumer running there? Choose another --port"
+            if error.errno == errno.EADDRNOTAVAIL:
+                hint = "expected an address of this machine; --bind 0.0.0.0 is all of them"
+            raise ChannelError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from None
         self._poller.register(socket, zmq.POLLIN)
-        return socket
+        return _Shard(socket, Handshakes(socket))
 
     def watch(self, socket: zmq.Socket[bytes]) -> None:
         """Let a message at ``socket`` end a ``poll`` early. The caller empties it."""
@@ -154,10 +172,18 @@ class ShardSockets:
 
     def close(self, linger: float) -> None:
         """Close the sockets; what was sent has ``linger`` seconds to leave."""
+        for shard in self._shards:
+            shard.handshakes.close()
+            shard.socket.close(int(linger * 1000))
+        if self._authenticator:
+            self._authenticator.stop()
         self._context.destroy(linger=int(linger * 1000))
 
     def _serve(self) -> None:
         for shard_id, shard in enumerate(self._shards):
+            for failure in shard.handshakes.failures():
+                if failure in _FAILURES:
+                    shard.handshakes.warn(failure, _FAILURES[failure])
             for _ in range(_BURST):
                 try:
                     peer, *parts = shard.socket.recv_multipart(zmq.NOBLOCK)
@@ -231,19 +257,3 @@ class ShardSockets:
                 raise
             if peer == shard.peer:  # gone: it will ping again, from a new connection, and be told to start
                 shard.start, shard.credits = None, {}
-
-
-def resolve(address: str) -> str:
-    """The address as ZeroMQ writes it: an IP, in brackets where it has colons.
-
-    Raises:
-        ChannelError: where the name is unknown.
-    """
-    if address == "*":
-        return address
-    try:
-        found = network.getaddrinfo(address, None, type=network.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ChannelError(f"address: cannot resolve {address!r}: {error}") from None
-    hosts: List[str] = sorted((str(entry[4][0]) for entry in found), key=lambda host: ":" in host)
-    return f"[{hosts[0]}]" if ipaddress.ip_address(hosts[0].split("%")[0]).version == 6 else hosts[0]

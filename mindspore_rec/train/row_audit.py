@@ -8,6 +8,7 @@ from typing import Dict, Optional
 import numpy as np
 from mindspore.train import Callback, RunContext
 
+from mindspore_rec.distributed.exchange import Alone, Exchange
 from mindspore_rec.train.audit_progress import AuditProgress
 
 MAX_ROWS = 2**32
@@ -21,11 +22,13 @@ class RowAudit(Callback):
     takes a byte for every row of the source.
 
     Args:
-        file: where to keep `AuditProgress` for other processes to see; None: nowhere.
+        file: where to keep `AuditProgress` for other processes to see; None: nowhere. One rank keeps it.
+        exchange: between the ranks of a job: each counts the rows of all.
     """
 
-    def __init__(self, file: Optional[Path] = None) -> None:
+    def __init__(self, file: Optional[Path] = None, exchange: Optional[Exchange] = None) -> None:
         super().__init__()
+        self._exchange = exchange or Alone()
         self._counts = np.zeros(0, np.uint8)
         self._highest = -1
         self._digest = np.zeros(1, np.uint64)
@@ -40,9 +43,8 @@ class RowAudit(Callback):
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Count the rows of one step."""
         info = run_context.original_args().get("batch_info")  # `train` of the framework knows no positions
-        if info is None:
-            return
-        self.count(info.source_rows)
+        rows = info.source_rows if info is not None else np.zeros(0, np.int64)
+        self.count(np.concatenate(self._exchange.gather(rows)))
         if self._progress is not None:
             self._progress.note(self._rows)
 

@@ -67,6 +67,7 @@ def shard_dataset(
         num_shards=config.num_shards if alone else workers,
         num_consumers=config.num_consumers,
         max_queue_size=config.max_queue_size,
+        channel_keys=config.channel_keys,
     )
     return StreamingDataset(
         receiver,

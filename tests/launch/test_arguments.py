@@ -87,6 +87,9 @@ def test_a_wrong_key_is_named(given: List[str], message: str, capsys: pytest.Cap
         ("run", "2 127.0.0.1 port 127.0.0.1", "SCHED_PORT = port: expected a whole number from 1024 to 65535"),
         ("run", "2 host 8118 127.0.0.1", "SCHED_HOST = host: expected an IPv4 address"),
         ("run", "2 127.0.0.1 8118", "LOCAL_HOST_IP: missing"),
+        ("run", "2 127.0.0.1 8118 127.0.0.1 --first_rank 2", "first_rank = 2, local_ranks = 0: expected ranks below 2"),
+        ("run", "2 127.0.0.1 8118 127.0.0.1 --local_ranks=3", "first_rank = 0, local_ranks = 3: expected ranks"),
+        ("mpirun", "2 127.0.0.1 --first_rank=1", "first_rank, local_ranks: mpirun starts all ranks on this machine"),
     ],
 )
 def test_a_wrong_argument_of_a_script_is_named(script: str, given: str, message: str) -> None:

@@ -65,6 +65,20 @@ def test_it_listens_on_loopback_only(broker: Broker) -> None:
     assert addresses and all("127.0.0.1" in address for address in addresses)
 
 
+def test_it_listens_where_it_was_told(tmp_path: Path) -> None:
+    with brokers.preferred()(tmp_path, port=0, bind="127.0.0.2") as elsewhere:
+        assert elsewhere.bootstrap_servers == f"127.0.0.2:{elsewhere.port}"
+        create_topic(KafkaConfig(bootstrap_servers=elsewhere.bootstrap_servers, topic="kept"), None, 2)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", elsewhere.port), 5)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.7", "localhost", "::1"])  # noqa: S104 - it is refused
+def test_an_address_that_clients_cannot_use_is_refused(address: str, tansu: Broker, tmp_path: Path) -> None:
+    with pytest.raises(BrokerFailed, match=f"bind = {address}: expected an IPv4 address of this machine"):
+        type(tansu)(tmp_path, port=0, bind=address).start()
+
+
 def test_a_port_that_is_taken(tansu: Broker, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import List
 
 import numpy as np
 import pytest
 from mindspore.train import RunContext
 from mindspore.train.callback import _InternalCallbackParam
 
+from mindspore_rec.distributed.exchange import Alone
 from mindspore_rec.train.audit_progress import AuditProgress, read_progress
 from mindspore_rec.train.row_audit import MAX_ROWS, RowAudit
 
@@ -36,6 +38,21 @@ def test_every_row_is_counted() -> None:
     assert state["counts"].tolist() == [2, 0, 2, 0, 0, 1]
     assert state["rows"].tolist() == [6]
     assert [state[name].dtype for name in ("counts", "digest", "rows")] == [np.uint8, np.uint64, np.int64]
+
+
+def test_the_rows_of_all_ranks_are_counted() -> None:
+    class Pair(Alone):
+        size = 2
+
+        def gather(self, array: np.ndarray) -> List[np.ndarray]:
+            return [array, numbers(1, 3)]
+
+    audit = RowAudit(exchange=Pair())
+    audit.on_train_step_end(context(0, 2))
+    without_rows = context()
+    without_rows.original_args().batch_info = None
+    audit.on_train_step_end(without_rows)
+    assert audit.state()["counts"].tolist() == [1, 2, 1, 2]
 
 
 def test_a_count_stays_at_255() -> None:
