@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator, Optional, Tuple
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -70,6 +70,24 @@ class Rounds:
         return bool(told[2]) and not self._ended
 
 
-def latest(exchange: Exchange, event_time: int) -> int:
-    """Return the latest of the ranks' event times, in milliseconds since 1970, -1 where none is known. Collective."""
-    return int(max(times[0] for times in exchange.gather(np.array([event_time], np.int64))))
+class Seen(NamedTuple):
+    """What ranks know of a round besides its rows.
+
+    Attributes:
+        event_time: of the newest row, in milliseconds since 1970; -1 where none is known.
+        rejected: rows refused before and among those of the round.
+    """
+
+    event_time: int = -1
+    rejected: int = 0
+
+
+def seen_by_all(exchange: Exchange, own: Seen) -> Seen:
+    """Return the latest time and the sum of rejected rows of all ranks. Collective.
+
+    >>> from mindspore_rec.distributed.exchange import Alone
+    >>> seen_by_all(Alone(), Seen(1_795_273_474_832, 2))
+    Seen(event_time=1795273474832, rejected=2)
+    """
+    told = np.concatenate(exchange.gather(np.array([own], np.int64)))
+    return Seen(int(told[:, 0].max()), int(told[:, 1].sum()))

@@ -6,12 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional
 
+from mindspore_rec.distributed.rounds import Seen
 from mindspore_rec.stream.position import StreamPosition
 
 
 @dataclass
 class TrainingProgress:
-    """Counters of one training run, over all its restarts.
+    """Counters of one training run, over all its restarts and ranks.
 
     Attributes:
         step: updates made.
@@ -19,7 +20,7 @@ class TrainingProgress:
         rows_rejected: rows the feature engineering refused, up to the position.
         rows_skipped: rows of batches that were not finite.
         event_time: of the newest row seen, in milliseconds since 1970; -1 where no time is known.
-        position: where the stream continues; None before the first batch and for data sets without positions.
+        position: where this rank's stream continues; None before the first batch and for data sets without positions.
     """
 
     step: int = 0
@@ -34,26 +35,32 @@ class TrainingProgress:
         """Rows that left the stream, whatever became of them."""
         return self.rows_trained + self.rows_rejected + self.rows_skipped
 
-    def advance(self, rows: int, info: Any) -> None:
-        """Count a batch of `rows` rows that was trained; `info` is its BatchInfo, or None."""
+    def advance(self, rows: int, seen: Seen, info: Any) -> None:
+        """Count a batch that was trained.
+
+        Args:
+            rows: of all ranks.
+            seen: by all ranks.
+            info: BatchInfo of this rank, or None.
+        """
         self.step += 1
         self.rows_trained += rows
-        self._move(info)
+        self._move(seen, info)
 
-    def skip(self, rows: int, info: Any) -> None:
-        """Count a batch of `rows` rows that was left out."""
+    def skip(self, rows: int, seen: Seen, info: Any) -> None:
+        """Count a batch that was left out."""
         self.rows_skipped += rows
-        self._move(info)
+        self._move(seen, info)
 
-    def finish(self, info: Any) -> None:
-        """Count the rejects after the last batch of a stream that ended."""
-        self._move(info)
+    def finish(self, seen: Seen, info: Any) -> None:
+        """Count what came after the last batch of a stream that ended."""
+        self._move(seen, info)
 
-    def _move(self, info: Any) -> None:
+    def _move(self, seen: Seen, info: Any) -> None:
+        self.rows_rejected += seen.rejected
+        self.event_time = max(self.event_time, seen.event_time)
         if info is not None:
-            self.rows_rejected += info.rejected
             self.position = info.position
-            self.event_time = max(self.event_time, getattr(info, "event_time_max", -1))
 
     def to_json(self) -> Dict[str, Any]:
         """Return the counters as a JSON-able mapping."""

@@ -12,7 +12,7 @@ from mindspore.train import Model, RunContext
 from mindspore.train.callback import _CallbackManager, _InternalCallbackParam
 
 from mindspore_rec.distributed.exchange import Alone, Exchange
-from mindspore_rec.distributed.rounds import Rounds, latest
+from mindspore_rec.distributed.rounds import Rounds, Seen, seen_by_all
 from mindspore_rec.train.eval_step import EvalStep, PredictStep
 from mindspore_rec.train.framework_checkpoint import TableSidecars, check_stamps, refresh_stamps
 from mindspore_rec.train.guard import NonFiniteGuard
@@ -151,9 +151,9 @@ class RecModel(Model):
             cb_params.train_dataset_element = batch
             cb_params.batch_info = info
             callback.on_train_step_begin(context)
+            seen = seen_by_all(self.exchange, _seen(info))
             if isinstance(step, TrainStep):
-                event_time = latest(self.exchange, getattr(info, "event_time_max", -1))
-                seconds = event_time / 1000 if event_time >= 0 else self._clock()
+                seconds = seen.event_time / 1000 if seen.event_time >= 0 else self._clock()
                 end_days(self._lookups, seconds)
                 step.at(seconds)
                 if self._staleness and self.exchange.size > 1:
@@ -161,17 +161,18 @@ class RecModel(Model):
             outputs = step(*batch)
             result = getattr(step, "result", None)
             if result is not None and result.skipped:
-                self.progress.skip(result.rows, info)
+                self.progress.skip(result.rows, seen, info)
                 self._guard.skipped(result.skipped, result.rows, self.progress.step, self.progress.position)
             else:
                 self._guard.passed()
-                self.progress.advance(result.rows if result is not None else int(batch[0].shape[0]), info)
+                self.progress.advance(result.rows if result is not None else int(batch[0].shape[0]), seen, info)
                 cb_params.cur_step_num = self.progress.step
                 cb_params.net_outputs = outputs
                 cb_params.step_result = result
                 callback.on_train_step_end(context)
-        if rounds.exhausted and getattr(dataset, "final_info", None) is not None:
-            self.progress.finish(dataset.final_info)  # else there are batches before it that nobody trained
+        # Of a stream that was not read to its end there are batches before it that nobody trained.
+        info = getattr(dataset, "final_info", None) if rounds.exhausted else None
+        self.progress.finish(seen_by_all(self.exchange, _seen(info)), info)
 
     def _online_step(self, dataset: Any) -> nn.Cell:
         """Return our step, or the framework's for mixed precision and for networks that train themselves."""
@@ -243,6 +244,11 @@ def _with_infos(dataset: Any) -> Iterator[Tuple[Tuple[Any, ...], Any]]:
     """Batches with what the data set knows of each: it is asked once for each, also for those nobody trains."""
     for batch in dataset.create_tuple_iterator(num_epochs=1, do_copy=False):
         yield batch, dataset.next_info() if hasattr(dataset, "next_info") else None
+
+
+def _seen(info: Any) -> Seen:
+    """What a BatchInfo says; nothing where there is none."""
+    return Seen() if info is None else Seen(getattr(info, "event_time_max", -1), info.rejected)
 
 
 def _expect_rows(step: nn.Cell, dataset: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mindspore_rec.distributed.exchange import Alone
-from mindspore_rec.distributed.rounds import Rounds, latest
+from mindspore_rec.distributed.rounds import Rounds, Seen, seen_by_all
 from tests.distributed.thread_exchange import run_ranks
 
 
@@ -93,6 +93,8 @@ def test_alone_nothing_is_fetched_after_a_stop() -> None:
     assert (len(seen), fetched) == (2, [0, 1])
 
 
-@pytest.mark.parametrize("time", [-1, 1_795_273_474_832])
-def test_the_latest_event_time_is_exact(time: int) -> None:
-    assert latest(Alone(), time) == time
+def test_what_all_have_seen_is_exact() -> None:
+    own = [Seen(1_795_273_474_832, 2**40), Seen(-1, 1), Seen(1_795_273_474_831, 0)]
+    found = run_ranks(3, lambda exchange: seen_by_all(exchange, own[exchange.rank]))
+    assert found == [Seen(1_795_273_474_832, 2**40 + 1)] * 3
+    assert seen_by_all(Alone(), Seen()) == Seen(-1, 0)
