@@ -22,7 +22,7 @@ class SlotSchema:
         dense: name and width of the slots with numbers, in the order of the columns of ``SlotRows.dense``.
 
     Raises:
-        ConfigError: a name that is empty, holds a space, colon or line break, or occurs twice; a width below 1; too
+        ConfigError: a name that is empty, not printable, has a space or colon, or occurs twice; a width below 1; too
             many slots or numbers.
 
     Example:
@@ -38,8 +38,8 @@ class SlotSchema:
     def __post_init__(self) -> None:
         names = self.names
         for name in names:
-            if not name or any(letter in name for letter in " :\r\n"):
-                raise ConfigError(f"slot {name!r}: expected a name without spaces and colons")
+            if not name or not name.isprintable() or " " in name or ":" in name:
+                raise ConfigError(f"slot {name!r}: expected a printable name without spaces and colons")
         for name, times in Counter(names).items():
             if times > 1:
                 raise ConfigError(f"slot {name!r}: is there twice, expected different slots")

@@ -40,7 +40,7 @@ class SlotTextParser:
         self._widths = np.array([width for _, width in schema.dense], np.int64)
 
     def parse(self, lines: bytes) -> ParsedRows:
-        r"""The rows of lines that end with ``\n`` or ``\r\n``; empty lines at the end are none. Bad rows raise nothing."""
+        r"""The rows of lines that end with ``\n`` or ``\r\n``; empty lines at the end are none. Never fails."""
         buffer, bounds = join_values([lines])
         starts, ends, _, _, _ = split_lines(buffer, bounds)
         n, num_slots = len(starts), len(self._schema.sparse)
