@@ -15,7 +15,6 @@ from mindspore_rec.features.words import ONES, Whole, load_word, trailing_zeros,
 _SPACE, _COLON, _ZERO = ord(" "), ord(":"), ord("0")
 _SPACES = ONES * np.uint64(_SPACE)
 _THREE = np.uint64(3)
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 @njit(cache=True, nogil=True)
@@ -96,8 +95,8 @@ def _scan_row(
             label = digit
         elif slot > num_slots:
             place = slot - num_slots - 1
-            plain, number, after = scan_number(buffer, first, False)
-            if not plain or after != stop or filled[place] == widths[place] or abs(number) > _LARGEST:
+            plain, number, after = scan_number(buffer, first, False)  # below 2**53 * 1e22: finite as float32
+            if not plain or after != stop or filled[place] == widths[place]:
                 return np.int64(-1), label
             dense[columns[place] + filled[place]] = np.float32(number)
             filled[place] += 1

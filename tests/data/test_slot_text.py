@@ -205,6 +205,13 @@ def test_a_slot_without_all_its_numbers() -> None:
     assert parsed.rows.dense.tolist() == [[0, 0, 0], [1, 2, 0]]
 
 
+def test_far_too_many_numbers_go_nowhere() -> None:
+    line = b"label:1 " + b"another_long_name:1 " * 50_000
+    parsed = SlotTextParser(SMALL, False).parse(b"label:1 d:5 d:6\n" + line)
+    assert [(reject.row, reject.reason) for reject in parsed.rejects] == [(1, "dense")]
+    assert parsed.rows.dense.tolist() == [[5, 6, 0]]
+
+
 def test_no_lines() -> None:
     for lines in (b"", b"\n", b"\r\n\n"):
         parsed = assert_as_plain(lines, SMALL, True)
