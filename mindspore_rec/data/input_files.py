@@ -38,15 +38,15 @@ def find_files(folder: Path, pattern: str) -> List[InputFile]:
     if not folder.is_dir():
         raise ConfigError(f"data_path: {folder}, no such folder; expected one with the data files")
     found = (path for path in folder.glob(pattern) if path.is_file() and path.suffix not in _SIDE_FILES)
-    paths = sorted(found, key=lambda path: _natural(path.name))
+    paths = sorted(found, key=lambda path: natural_order(path.name))
     if not paths:
         raise ConfigError(f"pattern: {pattern!r}, no file of {folder} matches; expected the data files")
     states = [(path, path.stat()) for path in paths]
     return [InputFile(str(path), state.st_size, state.st_mtime_ns) for path, state in states]
 
 
-def _natural(name: str) -> List[Union[int, str]]:
-    """Sorting key: numbers in names compare as numbers. Text and numbers take turns, so they never meet."""
+def natural_order(name: str) -> List[Union[int, str]]:
+    """Sorting key of a file name: numbers in it compare as numbers. Text and numbers take turns, so they never meet."""
     return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name)]
 
 

@@ -32,6 +32,9 @@ _LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
 _TO_HIGH_BIT = np.uint64(0x7676767676767676)  # carries 10 and above into the high bit
 _TEN = np.uint64(10)
 _THREE = np.uint64(3)
+_TENS = np.uint64(10) ** np.arange(9, dtype=np.uint64)
+_TEN_TO_EIGHT = np.uint64(10**8)
+_TEN_TO_NINETEEN = np.uint64(10**19)
 _FOUR, _EIGHT, _SIXTEEN, _THIRTY_TWO = np.uint64(4), np.uint64(8), np.uint64(16), np.uint64(32)
 
 
@@ -157,3 +160,25 @@ def scan_number(buffer: UInt8, start: Whole, strict: bool) -> Tuple[bool, float,
     value = float(digits)
     value = value * _POWERS[power] if power >= 0 else value / _POWERS[-power]
     return True, -value if negative else value, position
+
+
+@njit(cache=True, nogil=True)
+def scan_unsigned(buffer: UInt8, start: Whole) -> Tuple[bool, np.uint64, Whole]:
+    """Read an unsigned 64-bit integer of 1 to 20 digits: whether it did, the integer, the position after its digits."""
+    position = start
+    value = np.uint64(0)
+    word = load_word(buffer, position)
+    count = _digits_ahead(word)
+    while count == 8 and position - start < 16:
+        value = value * _TEN_TO_EIGHT + np.uint64(_short_integer(word, 8)[1])
+        position += 8
+        word = load_word(buffer, position)
+        count = _digits_ahead(word)
+    value = value * _TENS[count] + np.uint64(_short_integer(word, count)[1])
+    position += count
+    digits = position - start
+    if digits < 20:
+        return digits > 0, value, position
+    # 2**64 lies between 1e19 and 2e19: a number that is too large begins with more than 1, or wraps to below 1e19
+    fits = digits == 20 and (buffer[start] == _ZERO or (buffer[start] == _ZERO + 1 and value >= _TEN_TO_NINETEEN))
+    return fits, value, position

@@ -118,7 +118,7 @@ def line_chunks(file: BinaryIO, path: str) -> Iterator[bytes]:
         else:
             left += data
         if len(left) > MAX_LINE_BYTES:
-            raise UserError(f"{path} has a line of more than {MAX_LINE_BYTES} bytes: no Criteo TSV")
+            raise UserError(f"{path} has a line of more than {MAX_LINE_BYTES} bytes: no rows of text")
     if left:
         yield _without_blank_lines(left + b"\n")
 

@@ -5,10 +5,10 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindspore_rec.features.number_scan import read_integers, scan_number
+from mindspore_rec.features.number_scan import read_integers, scan_number, scan_unsigned
 from mindspore_rec.features.reference import RowRejected, parse_number
 from mindspore_rec.features.words import PADDING
 from tests.features.rows import BAD_NUMBERS, NUMBERS, ODD_NUMBERS
@@ -79,3 +79,24 @@ def test_bad_numbers_are_rejected(text: str) -> None:
         parse_number(text.encode())
     finite = text.strip("+-").lower() not in ("nan", "inf", "infinity") and "999" not in text and "309" not in text
     assert str(caught.value) == ("number" if finite else "non-finite")
+
+
+UNSIGNED = st.one_of(
+    st.integers(0, 2**64 + 10**6).map(str),
+    st.integers(2**64 - 3, 2**64 + 3).map(str),
+    st.integers(10**19 - 2, 10**19 + 2).map(str),
+    st.text("0123456789", max_size=30),
+    st.text("0123456789:+- /\x00", max_size=25),
+)
+
+
+@settings(max_examples=1000)
+@given(UNSIGNED, st.sampled_from(["", ":", " ", "/", "x"]))
+def test_scan_unsigned(digits: str, behind: str) -> None:
+    text = digits + behind
+    plain, value, stop = scan_unsigned(buffer_of(text.encode()), 0)
+    count = len(text) - len(text.lstrip("0123456789"))
+    fits = 1 <= count <= 20 and int(text[:count]) < 2**64
+    assert plain == fits
+    if fits:
+        assert (int(value), stop) == (int(text[:count]), count)

@@ -1,0 +1,92 @@
+"""The folder a part of the data comes in: local, or on any filesystem that fsspec opens (``s3://``, ``hdfs://``)."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, List, NamedTuple, Optional, Tuple, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from mindspore_rec.config import ConfigError, UserError
+from mindspore_rec.data.input_files import natural_order
+
+MAX_FILES = 100_000
+
+
+class PartFile(NamedTuple):
+    """A file with rows: its path, a URL where it is not local, and its bytes where the filesystem knows."""
+
+    path: str
+    size: Optional[int]
+
+
+def open_filesystem(path: str) -> Tuple[Any, str]:
+    """The fsspec filesystem of a path or URL, and the path on it. Credentials are fsspec's own business.
+
+    Raises:
+        ConfigError: no such kind of filesystem, or the package for it is missing.
+    """
+    try:
+        filesystem, inner = fsspec.core.url_to_fs(path)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"{path}: cannot be opened ({error}); expected a local path or a URL fsspec knows") from None
+    return filesystem, inner
+
+
+def list_part(folder: str, donefile: str = "") -> List[PartFile]:
+    """Files with rows in a folder in the order of their names, ``part-2`` before ``part-10``.
+
+    Left out: folders, hidden files (names that begin with a point or an underscore, as ``_SUCCESS`` and
+    ``_temporary``), the donefile and empty files.
+
+    Args:
+        folder: path or URL.
+        donefile: name of the file that says that the folder is complete; empty where there is none.
+
+    Raises:
+        ConfigError: no such kind of filesystem.
+        UserError: there is no such folder, it cannot be read, or it holds more than ``MAX_FILES``.
+    """
+    filesystem, inner = open_filesystem(folder)
+    filesystem.invalidate_cache(inner)  # remote filesystems remember listings, and folders fill while training runs
+    try:
+        if not filesystem.isdir(inner):
+            raise UserError(f"{folder}: no such folder, expected one with data files")
+        found = filesystem.ls(inner, detail=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed: {_reason(error)}") from None
+    if len(found) > MAX_FILES:
+        raise UserError(f"{folder}: {len(found)} files, expected at most {MAX_FILES}")
+    named = [(entry["name"].rstrip("/").rpartition("/")[2], entry) for entry in found if entry["type"] != "directory"]
+    kept = [pair for pair in named if not _is_left_out(*pair, donefile)]
+    kept.sort(key=lambda pair: (natural_order(pair[0]), pair[0]))
+    is_local = isinstance(filesystem, LocalFileSystem)
+    return [
+        PartFile(entry["name"] if is_local else filesystem.unstrip_protocol(entry["name"]), entry.get("size"))
+        for _, entry in kept
+    ]
+
+
+def open_part_file(path: str) -> BinaryIO:
+    """Open a file for reading.
+
+    Raises:
+        ConfigError: no such kind of filesystem.
+        UserError: there is no such file, or it cannot be opened.
+    """
+    filesystem, inner = open_filesystem(path)
+    try:
+        return cast(BinaryIO, filesystem.open(inner, "rb"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {_reason(error)}") from None
+
+
+def _is_left_out(name: str, entry: Any, donefile: str) -> bool:
+    return name.startswith((".", "_")) or name == donefile or entry.get("size") == 0
+
+
+def _reason(error: OSError) -> str:
+    """One line; filesystems other than the local one raise errors without a number."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file or folder"
+    return error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
