@@ -76,7 +76,7 @@ class GroupAUC:
         group and bucket, each pair once. ``buckets`` is an int64 scalar."""
         groups, bucket, negatives, positives = self._sum()
         names = {"groups": groups, "bucket": bucket, "negatives": negatives, "positives": positives}
-        return {**names, "buckets": np.int64(self.buckets)}
+        return {**names, "buckets": np.array(self.buckets, np.int64)}
 
     def auc(self) -> float:
         """The mean over groups that have both classes, weighted by their rows; 0.5 where there is none."""
