@@ -130,9 +130,11 @@ def test_a_path_that_would_end_its_field_is_refused(path: str, tmp_path: Path) -
 
 def test_going_on_from_the_newest_that_is_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert donefiles.newest(tmp_path, lambda path: True) is None
-    donefiles.add_checkpoint(tmp_path, SECOND)
-    donefiles.add_checkpoint(tmp_path, FIRST)
+    third = SavedCheckpoint(PassKey("20190720", 12), 7, "model/20190720/12/")
+    for saved in (FIRST, SECOND, third):
+        donefiles.add_checkpoint(tmp_path, saved)
     assert donefiles.newest(tmp_path, lambda path: True) == SECOND
+    assert donefiles.newest(tmp_path, lambda path: path != SECOND.path) == third
     assert donefiles.newest(tmp_path, lambda path: path == FIRST.path) == FIRST
     assert "skipping model/20190721/0/" in caplog.text
     assert donefiles.newest(tmp_path, lambda path: False) is None
