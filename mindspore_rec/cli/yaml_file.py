@@ -34,12 +34,22 @@ def read_mapping(path: Path) -> Dict[str, Any]:
         return {}
     if not isinstance(content, dict) or not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{path}: expected one mapping, lines of 'key: value'")
-    seen = set()
-    for key_node, _ in node.value:
-        if key_node.value in seen:
-            raise ConfigError(f"{path}: key {key_node.value!r} is given twice")
-        seen.add(key_node.value)
-    return {str(key): _plain(value) for key, value in content.items()}
+    _check_keys(node, path)
+    return {str(key): plain(value) for key, value in content.items()}
+
+
+def _check_keys(node: yaml.Node, path: Path) -> None:
+    """Refuse a mapping, at any depth, that has a key twice: YAML would take the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key_node, value_node in node.value:
+            if key_node.value in seen:
+                raise ConfigError(f"{path}: key {key_node.value!r} is given twice")
+            seen.add(key_node.value)
+            _check_keys(value_node, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_keys(item, path)
 
 
 def _check_events(text: str, path: Path) -> None:
@@ -70,6 +80,14 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: not UTF-8 text") from None
 
 
-def _plain(value: Any) -> Any:
-    """A date as the text it was written as: keys that take a time take ISO text."""
+def plain(value: Any) -> Any:
+    """A date, at any depth, as the text it was written as: keys that take a time take ISO text.
+
+    >>> plain({"days": [datetime.date(2019, 7, 20)]})
+    {'days': ['2019-07-20']}
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
     return value.isoformat() if isinstance(value, (datetime.date, datetime.datetime)) else value

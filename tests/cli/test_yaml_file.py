@@ -18,6 +18,7 @@ from mindspore_rec.config import ConfigError
         (b"\xef\xbb\xbfa: 1\n", {"a": 1}),
         (b"a: [1, 2]\nb: {c: d}\n", {"a": [1, 2], "b": {"c": "d"}}),
         (b"start: 2024-05-01\n", {"start": "2024-05-01"}),
+        (b"a: {b: [2024-05-01, {c: 2024-05-01}]}\n", {"a": {"b": ["2024-05-01", {"c": "2024-05-01"}]}}),
         (b"start: 2024-05-01T10:00:00Z\n", {"start": "2024-05-01T10:00:00+00:00"}),
     ],
 )
@@ -35,6 +36,8 @@ def test_a_mapping_is_read(content: bytes, expected: object, tmp_path: Path) -> 
         (b"a: 1\nb: [1\n", "not valid YAML in line"),
         (b"a: 1\n---\nb: 1\n", "not valid YAML"),
         (b"a: 1\na: 2\n", "key 'a' is given twice"),
+        (b"a: {b: 1, b: 2}\n", "key 'b' is given twice"),
+        (b"a: [{b: [{c: 1, c: 1}]}]\n", "key 'c' is given twice"),
         (b"a: &x [1]\nb: *x\n", "aliases"),
         (b"a: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
         (b"? [a]\n: 1\n", "not valid YAML"),

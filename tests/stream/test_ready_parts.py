@@ -1,0 +1,152 @@
+"""Waiting for the data of each pass: time is a list of looks, nothing sleeps."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Callable, List
+
+import pytest
+
+from mindspore_rec.config import ConfigError, UserError
+from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
+from mindspore_rec.stream.ready_parts import LocalFolders, Part, ready_parts
+
+DAY = "20190720"
+SCHEDULE = PassSchedule(DAY, DAY, split_interval=360, split_per_pass=2)  # splits 0000 0600 | 1200 1800
+
+
+class Looks:
+    """A stop whose waits are acted on at once; ``acts[n]`` happens in wait n, and a wait without one ends."""
+
+    def __init__(self, *acts: Callable[[], object]) -> None:
+        self.acts = list(acts)
+        self.waits: List[float] = []
+        self.stopped = False
+
+    def is_set(self) -> bool:
+        return self.stopped
+
+    def wait(self, timeout: float) -> bool:
+        self.waits.append(timeout)
+        if len(self.waits) > len(self.acts):
+            self.stopped = True
+        else:
+            self.acts[len(self.waits) - 1]()
+        return self.stopped
+
+
+def fill(folder: Path, *splits: str, done: str = "", day: str = DAY) -> None:
+    for split in splits:
+        path = folder / day / split
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "part-1").write_text("1")
+        (path / "part-0").write_text("1")
+        if done:
+            (path / done).touch()
+
+
+def names(folder: Path, *splits: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{DAY}/{split}/part-{part}" for split in splits for part in (0, 1))
+
+
+def test_all_parts_in_order(tmp_path: Path) -> None:
+    fill(tmp_path, "0000", "0600", "1200", "1800")
+    looks = Looks()
+    assert list(ready_parts(SCHEDULE, f"{tmp_path}/", looks)) == [
+        Part(PassKey(DAY, 1), names(tmp_path, "0000", "0600")),
+        Part(PassKey(DAY, 2), names(tmp_path, "1200", "1800")),
+    ]
+    assert looks.waits == []
+
+
+def test_the_donefile_of_every_split_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    fill(tmp_path, "0000", "1200", "1800", done="data.done")
+    fill(tmp_path, "0600")
+    looks = Looks(lambda: None, lambda: None, lambda: fill(tmp_path, "0600", done="data.done"))
+    parts = ready_parts(SCHEDULE, str(tmp_path), looks, data_donefile="data.done", data_sleep_second=30)
+    assert next(parts) == Part(PassKey(DAY, 1), names(tmp_path, "0000", "0600"))
+    assert looks.waits == [30, 30, 30]
+    assert caplog.messages == [f"wait for data ready: {tmp_path}/{DAY}/0600/data.done"] * 3
+    assert next(parts) == Part(PassKey(DAY, 2), names(tmp_path, "1200", "1800"))
+    assert next(parts, None) is None
+
+
+def test_files_are_listed_after_the_donefile_appeared(tmp_path: Path) -> None:
+    late = Looks(lambda: fill(tmp_path, "0000", "0600", done="ok"))
+    assert next(ready_parts(SCHEDULE, str(tmp_path), late, data_donefile="ok")).files == names(tmp_path, "0000", "0600")
+
+
+def test_a_stop_ends_the_waiting(tmp_path: Path) -> None:
+    fill(tmp_path, "0000", "0600", done="ok")
+    looks = Looks(lambda: None)
+    parts = ready_parts(SCHEDULE, str(tmp_path), looks, data_donefile="ok")
+    assert [part.key.number for part in parts] == [1]
+    assert looks.waits == [10, 10]
+
+
+def test_a_stop_ends_parts_that_are_all_there(tmp_path: Path) -> None:
+    fill(tmp_path, "0000", "0600", "1200", "1800")
+    looks = Looks()
+    parts = ready_parts(SCHEDULE, str(tmp_path), looks)
+    next(parts)
+    looks.stopped = True
+    assert list(parts) == []
+
+
+def test_goes_on_after_what_is_done(tmp_path: Path) -> None:
+    fill(tmp_path, "1200", "1800")
+    assert [part.key.number for part in ready_parts(SCHEDULE, str(tmp_path), Looks(), done=PassKey(DAY, 1))] == [2]
+    assert list(ready_parts(SCHEDULE, str(tmp_path), Looks(), done=PassKey(DAY, 2))) == []
+
+
+def test_a_missing_folder_is_an_error_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train_data_dir = '.*none': expected a folder that is there"):
+        ready_parts(SCHEDULE, str(tmp_path / "none"), Looks(), data_donefile="ok")
+    with pytest.raises(ConfigError, match="train_data_dir = ''"):
+        ready_parts(SCHEDULE, "", Looks())
+    fill(tmp_path, "0000", "0600", "1200")
+    with pytest.raises(UserError, match=rf"1 of 4 split folders are not there, first '.*/{DAY}/1800'"):
+        ready_parts(SCHEDULE, str(tmp_path), Looks())
+    with pytest.raises(ConfigError, match="data_donefile = 'a/b'"):
+        ready_parts(SCHEDULE, str(tmp_path), Looks(), data_donefile="a/b")
+
+
+def test_no_folder_past_the_end_is_looked_at(tmp_path: Path) -> None:
+    fill(tmp_path, "0000", "0600", "1200", "1800", done="ok")
+    fill(tmp_path, "0000", day="20190721")
+    asked: List[str] = []
+
+    class Asked(LocalFolders):
+        def is_file(self, path: str) -> bool:
+            asked.append(path)
+            return super().is_file(path)
+
+        def files(self, folder: str) -> List[str]:
+            asked.append(folder)
+            return super().files(folder)
+
+    assert len(list(ready_parts(SCHEDULE, str(tmp_path), Looks(), data_donefile="ok", folders=Asked()))) == 2
+    assert asked and all(f"/{DAY}/" in path for path in asked)
+
+
+def test_what_is_no_data_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fill(tmp_path, "0000", "0600", "1200", "1800", done="ok")
+    split = tmp_path / DAY / "0000"
+    (split / ".part-2.part").touch()
+    (split / "_SUCCESS").touch()
+    (split / "more").mkdir()
+    (split / "more" / "ok").touch()  # only the split's own is a donefile
+    for path in (tmp_path / DAY / "1200", tmp_path / DAY / "1800"):
+        for name in ("part-0", "part-1"):
+            (path / name).unlink()
+    first, second = ready_parts(SCHEDULE, str(tmp_path), Looks(), data_donefile="ok")
+    assert first.files == tuple(sorted([*names(tmp_path, "0000", "0600"), str(split / "more" / "ok")]))
+    assert second.files == ()
+    assert f"Day:{DAY}, Pass: 2, no data files" in caplog.text
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        LocalFolders().files(str(tmp_path / "none"))
