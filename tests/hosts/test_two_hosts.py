@@ -132,10 +132,19 @@ def rows_trained(rank: Launched) -> int:
     return int(found[-1].replace(",", "")) if found else 0
 
 
+def words_of(launched: Launched) -> str:
+    """The last ones of a launcher, its ranks and its scheduler."""
+    logs = sorted((launched.folder / "log").glob("*.log"))
+    return "\n".join([launched.errors()[-3000:], *(f"{log}:\n{log.read_text('utf-8')[-3000:]}" for log in logs)])
+
+
 def end_of(ranks: List[Launched]) -> Dict[str, Any]:
     """Wait for them; the summary of the first."""
-    statuses = [rank.process.wait(DEADLINE) for rank in ranks]
-    assert not any(statuses), [rank.output()[-3000:] + rank.errors()[-3000:] for rank in ranks]
+    end = time.monotonic() + 2 * DEADLINE  # ranks that miss each other once meet a minute later
+    while any(rank.process.poll() is None for rank in ranks) and time.monotonic() < end:
+        time.sleep(0.05)  # a poll with a deadline
+    statuses = [rank.process.poll() for rank in ranks]
+    assert statuses == [0] * len(ranks), "\n".join(words_of(rank) for rank in ranks)
     assert not any(rank.left() for rank in ranks)
     summary: Dict[str, Any] = json.loads([line for line in ranks[0].output().splitlines() if line[:1] == "{"][-1])
     return summary
