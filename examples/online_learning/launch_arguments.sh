@@ -14,8 +14,8 @@ launch_arguments() {
     case $1 in
       -h | --help) sed -n '2,/^set /{s/^# \{0,1\}//p}' "${BASH_SOURCE[1]}"; exit 0 ;;
       -d) launcher+=("$1") ;;
-      --restarts=* | --log_dir=* | --first_rank=* | --local_ranks=* | --pin_cores=*) launcher+=("$1") ;;
-      --restarts | --log_dir | --first_rank | --local_ranks | --pin_cores) [ $# -gt 1 ] || fail "$1: expected a value"; launcher+=("$1=$2"); shift ;;
+      --restarts=* | --restart_seconds=* | --log_dir=* | --first_rank=* | --local_ranks=* | --pin_cores=*) launcher+=("$1") ;;
+      --restarts | --restart_seconds | --log_dir | --first_rank | --local_ranks | --pin_cores) [ $# -gt 1 ] || fail "$1: expected a value"; launcher+=("$1=$2"); shift ;;
       -*) [ ${#positional[@]} -eq ${#wanted[@]} ] || break; program+=("$1") ;;
       *) if [ ${#positional[@]} -lt ${#wanted[@]} ]; then positional+=("$1"); else program+=("$1"); fi ;;
     esac

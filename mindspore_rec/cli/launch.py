@@ -24,7 +24,7 @@ from pydantic import Field
 from mindspore_rec.cli.options import load
 from mindspore_rec.config import ConfigError, Section, UserError
 from mindspore_rec.launch import background
-from mindspore_rec.launch.attempts import run_job
+from mindspore_rec.launch.attempts import PAUSE_SECONDS, run_job
 from mindspore_rec.launch.dynamic_networking import dynamic_plan, is_own_address
 from mindspore_rec.launch.log_lines import write_if_ready
 from mindspore_rec.launch.mpirun import mpirun_plan
@@ -51,6 +51,9 @@ class LaunchConfig(Section):
     log_dir: Optional[str] = Field(None, description="folder of the logs; default: run/<program>-<time>")
     pin_cores: bool = Field(True, description="each rank keeps to its share of the cores, where that goes even")
     restarts: int = Field(0, ge=0, le=1000000, description="times all ranks are started again when one dies")
+    restart_seconds: float = Field(
+        PAUSE_SECONDS, ge=0, le=3600, description="pause before it where they lasted less than a minute; then longer"
+    )
     stop_seconds: float = Field(STOP_SECONDS, gt=0, le=86400, description="ranks have to end when asked to")
     detach: bool = Field(False, description="run in the background; also -d")
 
@@ -78,6 +81,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             show=_relay,
             tell=_say,
             stop_seconds=config.stop_seconds,
+            pause_seconds=config.restart_seconds,
         )
     return _end(ending)
 

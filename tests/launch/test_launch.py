@@ -148,7 +148,7 @@ def test_a_rank_that_does_not_end_is_named(launcher: str, tmp_path: Path) -> Non
 
 @both
 def test_the_job_is_started_again_when_a_rank_dies(launcher: str, tmp_path: Path) -> None:
-    with launch(tmp_path, launcher, "--restarts", "2", arguments=["loses=1"]) as launched:
+    with launch(tmp_path, launcher, "--restarts", "2", "--restart_seconds", "0", arguments=["loses=1"]) as launched:
         launched.wait_for_ranks(starts=2)
         launched.press_ctrl_c()
         assert launched.status() == 0, launched.errors()
@@ -159,12 +159,26 @@ def test_the_job_is_started_again_when_a_rank_dies(launcher: str, tmp_path: Path
 
 @both
 def test_the_last_failure_is_one(launcher: str, tmp_path: Path) -> None:
-    with launch(tmp_path, launcher, "--restarts", "2", ranks=1, arguments=["end=3"]) as launched:
+    options = ["--restarts", "2", "--restart_seconds", "0"]
+    with launch(tmp_path, launcher, *options, ranks=1, arguments=["end=3"]) as launched:
         assert launched.status() == 1
         assert len(launched.lives(0)) == 3
         assert launched.errors().count("starting all ranks again") == 2
         assert "error: rank 0 ended with status 3" in launched.errors()
         assert launched.errors().count("rank 0 got") == 1  # the lines of the last life only
+        assert_gone(launched)
+
+
+def test_it_waits_longer_before_each_start_and_a_stop_ends_the_waiting(tmp_path: Path) -> None:
+    options = ["--restarts", "5", "--restart_seconds", "0.3"]
+    with launch(tmp_path, "dynamic", *options, ranks=1, arguments=["end=3"]) as launched:
+        wait_until(lambda: "starting all ranks again in 19.2 s, restart 4 of 5" in launched.errors())
+        for pause in ("0.3", "1.2", "4.8"):
+            assert f"starting all ranks again in {pause} s, restart" in launched.errors()
+        launched.press_ctrl_c()
+        assert launched.status() == 1
+        assert "error: rank 0 ended with status 3" in launched.errors()
+        assert len(launched.lives(0)) == 4
         assert_gone(launched)
 
 

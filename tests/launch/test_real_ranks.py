@@ -49,7 +49,7 @@ def test_a_rank_that_waits_for_a_dead_one_is_ended(launcher: str, tmp_path: Path
 
 @both
 def test_the_ranks_meet_again_after_a_death(launcher: str, tmp_path: Path) -> None:
-    with launch(tmp_path, launcher, "--restarts", "1", program=PROGRAM) as launched:
+    with launch(tmp_path, launcher, "--restarts", "1", "--restart_seconds", "0", program=PROGRAM) as launched:
         launched.wait_for_ranks()
         os.kill(launched.lives(0)[0], signal.SIGKILL)
         launched.wait_for_ranks(starts=2)
