@@ -47,6 +47,23 @@ def open_filesystem(path: str) -> Tuple[Any, str]:
     return filesystem, inner
 
 
+def path_kind(path: str) -> str:
+    """``directory``, ``file`` or another kind, of what a link leads to; empty where nothing is there.
+
+    Raises:
+        ConfigError: the filesystem cannot be opened.
+        UserError: it does not say, as where there is no permission or no connection.
+    """
+    filesystem, inner = open_filesystem(path)
+    filesystem.invalidate_cache()  # all: some forget a folder by its own path only, and ask the listing of its parent
+    try:
+        return str(filesystem.info(inner)["type"])
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except _FAILURES as error:
+        raise UserError(f"{path}: cannot be looked at: {_reason(error)}") from None
+
+
 def list_part(folder: str, donefile: str = "") -> List[PartFile]:
     """Files with rows in a folder in the order of their names, ``part-2`` before ``part-10``.
 

@@ -64,6 +64,8 @@ def test_a_listing_is_never_an_old_one(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(type(filesystem), "invalidate_cache", lambda self, path=None: forgotten.append(path))
     list_part(str(tmp_path))
     assert forgotten == [str(tmp_path)]
+    part_folder.path_kind(str(tmp_path / "ok"))
+    assert forgotten == [str(tmp_path), None]
 
 
 def test_links_to_files_are_read(tmp_path: Path) -> None:
