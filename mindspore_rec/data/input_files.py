@@ -47,7 +47,7 @@ def find_files(folder: Path, pattern: str) -> List[InputFile]:
 
 def natural_order(name: str) -> List[Union[int, str]]:
     """Sorting key of a file name: numbers in it compare as numbers. Text and numbers take turns, so they never meet."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name)]
+    return [int(part) if part.isascii() and part.isdigit() else part for part in re.split(r"([0-9]+)", name)]
 
 
 def read_chunks(

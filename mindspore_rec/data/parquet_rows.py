@@ -47,6 +47,9 @@ def parquet_chunks(file: BinaryIO, path: str) -> Iterator[ParsedRows]:
 
 def _count_fields(arrow: Any, schema: Any, path: str) -> int:
     """F of the columns; UserError where they are not those of ready rows."""
+    for name in COLUMNS:
+        if schema.names.count(name) > 1:
+            raise UserError(f"{path} has {schema.names.count(name)} columns {name}; expected one")
     kinds = [schema.field(name).type if name in schema.names else None for name in COLUMNS]
     fields = getattr(kinds[0], "list_size", 0)
     expected = [arrow.list_(arrow.int64(), fields), arrow.list_(arrow.float32(), fields), arrow.float32()]

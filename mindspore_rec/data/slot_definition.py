@@ -47,8 +47,8 @@ def parse_slot_row(row: bytes, schema: SlotSchema, value_first: bool) -> SlotRow
         ([7, -1, 5], [0, 1, 3], [[0.0]])
     """
     label: Optional[float] = None
-    ids: Dict[str, List[int]] = {name: [] for name in schema.sparse}
-    numbers: Dict[str, List[float]] = {name: [] for name, _ in schema.dense}
+    ids: Dict[int, List[int]] = {}  # of the slots that the row has: there may be thousands of others
+    numbers: Dict[str, List[float]] = {}
     for token in row.split(b" "):
         if not token:
             continue
@@ -61,22 +61,26 @@ def parse_slot_row(row: bytes, schema: SlotSchema, value_first: bool) -> SlotRow
             if label is not None or value not in (b"0", b"1"):
                 raise SlotRowRejected(LABEL)
             label = float(value)
-        elif slot in ids:
-            ids[slot].append(_parse_id(value))
-        elif slot in numbers:
-            numbers[slot].append(_parse_value(value))
+        elif slot in schema.places:
+            ids.setdefault(schema.places[slot], []).append(_parse_id(value))
+        elif slot in schema.columns:
+            numbers.setdefault(slot, []).append(_parse_value(value))
     if label is None:
         raise SlotRowRejected(LABEL)
-    for slot, width in schema.dense:
-        if len(numbers[slot]) not in (0, width):
+    dense = np.zeros((1, schema.dense_dim), np.float32)
+    for slot, found in numbers.items():
+        columns = schema.columns[slot]
+        if len(found) != columns.stop - columns.start:
             raise SlotRowRejected(DENSE)
-    dense = [value for slot, width in schema.dense for value in numbers[slot] or [0.0] * width]
+        dense[0, columns] = found
+    counts = np.zeros(len(schema.sparse) + 1, np.int64)
+    counts[[place + 1 for place in ids]] = [len(found) for found in ids.values()]
     return SlotRows(
         len(schema.sparse),
-        np.array([value for slot in schema.sparse for value in ids[slot]], np.uint64).view(np.int64),
-        np.cumsum([0, *(len(ids[slot]) for slot in schema.sparse)], dtype=np.int64),
+        np.array([value for place in sorted(ids) for value in ids[place]], np.uint64).view(np.int64),
+        np.cumsum(counts),
         np.array([[label]], np.float32),
-        np.array([dense], np.float32).reshape(1, schema.dense_dim),
+        dense,
     )
 
 

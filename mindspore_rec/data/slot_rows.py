@@ -123,9 +123,13 @@ def take_rows(rows: SlotRows, order: Int64) -> SlotRows:
         order: int64[m] from 0 to n - 1; rows may be left out and may come again.
 
     Raises:
+        TypeError: the order is no integers, such as a mask.
         IndexError: there is no such row.
     """
-    order = np.asarray(order, np.int64)
+    order = np.asarray(order)
+    if order.dtype.kind not in "iu":
+        raise TypeError(f"order is {order.dtype}, expected the numbers of rows; of a mask np.flatnonzero makes them")
+    order = order.astype(np.int64, copy=False)
     if len(order) and not 0 <= order.min() <= order.max() < len(rows):
         raise IndexError(f"rows {order.min()} to {order.max()} of {len(rows)}")
     starts = rows.offsets[order * rows.num_slots]

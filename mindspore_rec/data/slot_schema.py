@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Tuple
+from functools import cached_property
+from itertools import accumulate
+from typing import Mapping, Tuple
 
 from mindspore_rec.config import ConfigError
 
@@ -56,10 +58,21 @@ class SlotSchema:
         """The label, the sparse slots and the dense ones."""
         return (self.label, *self.sparse, *(name for name, _ in self.dense))
 
-    @property
+    @cached_property
     def dense_dim(self) -> int:
         """Numbers in a row."""
         return sum(width for _, width in self.dense)
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Place of each sparse slot among the sparse ones."""
+        return {name: place for place, name in enumerate(self.sparse)}
+
+    @cached_property
+    def columns(self) -> Mapping[str, slice]:
+        """Columns of each dense slot in ``SlotRows.dense``."""
+        ends = accumulate(width for _, width in self.dense)
+        return {name: slice(end - width, end) for (name, width), end in zip(self.dense, ends)}
 
     @classmethod
     def from_keys(cls, sparse_slots: str, dense_slots: str = "") -> SlotSchema:

@@ -1,6 +1,7 @@
 """Raw Criteo lines: read from a file or generated, and cut into blocks at fixed source rows.
 
-A chunk is bytes of whole lines, each ended by a newline. Rows are counted from 0; blank lines are no rows.
+A chunk is bytes of whole lines, each ended by a newline. Rows are counted from 0; blank lines are no rows. Carriage
+returns right before a newline or the end of the file belong to the end of the line.
 """
 
 from __future__ import annotations
@@ -108,26 +109,33 @@ def open_lines(raw: BinaryIO) -> BinaryIO:
 
 
 def line_chunks(file: BinaryIO, path: str) -> Iterator[bytes]:
-    """Chunks of an open file. UserError for lines of more than 1 MiB."""
+    """Chunks of an open file. UserError for a line of more than 1 MiB; those before it are yielded."""
     left = b""
-    while data := file.read(CHUNK_BYTES):
+    while data := file.read(min(CHUNK_BYTES, MAX_LINE_BYTES)):  # so only the first line to end in it may be too long
         end = data.rfind(b"\n") + 1
+        _check_line(len(left) + (data.index(b"\n") if end else len(data)), path)
         if end:
             yield _without_blank_lines(b"".join((left, memoryview(data)[:end])))
             left = data[end:]
         else:
             left += data
-        if len(left) > MAX_LINE_BYTES:
-            raise UserError(f"{path} has a line of more than {MAX_LINE_BYTES} bytes: no rows of text")
     if left:
         yield _without_blank_lines(left + b"\n")
 
 
+def _check_line(size: int, path: str) -> None:
+    if size > MAX_LINE_BYTES:
+        raise UserError(f"{path} has a line of more than {MAX_LINE_BYTES} bytes: no rows of text")
+
+
 def _without_blank_lines(chunk: bytes) -> bytes:
-    if b"\r" in chunk:
+    left = b"\r" in chunk
+    if left:
         chunk = chunk.replace(b"\r\n", b"\n")
-    if has_blank_line(np.frombuffer(chunk, np.uint8)):  # ten times as fast as a search for two newlines
-        chunk = b"".join(line + b"\n" for line in chunk.split(b"\n") if line)
+        left = b"\r\n" in chunk
+    if left or has_blank_line(np.frombuffer(chunk, np.uint8)):  # ten times as fast as a search for two newlines
+        lines = (line.rstrip(b"\r") for line in chunk.split(b"\n"))
+        chunk = b"".join(line + b"\n" for line in lines if line)
     return chunk
 
 

@@ -1,4 +1,4 @@
-"""The files of each pass, as soon as they are there.
+"""The folders of each pass, as soon as they are complete; which of their files are read, `data/part_folder.py` says.
 
 A split folder is ready when the file ``data_donefile`` is in it; without one nothing is waited for, so every folder
 must be there at the start. `ready_parts` looks at one pass at a time and never past the end of the schedule, so it may
@@ -16,11 +16,13 @@ from mindspore_rec.config import ConfigError, UserError
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
 
 logger = logging.getLogger(__name__)
-_HIDDEN = (".", "_")  # names such as .part and _SUCCESS are no data
 
 
 class Folders(Protocol):
-    """What is asked of the filesystem the data are on; paths are text, split by slashes."""
+    """What is asked of the filesystem the data are on; paths are text, split by slashes.
+
+    `LocalFolders` is one, and `PartFolders` of `data/pass_files.py`, which takes URLs too.
+    """
 
     def is_folder(self, path: str) -> bool:
         """Whether there is such a folder."""
@@ -28,35 +30,17 @@ class Folders(Protocol):
     def is_file(self, path: str) -> bool:
         """Whether there is such a file."""
 
-    def files(self, folder: str) -> List[str]:
-        """Paths of all files below a folder."""
-
 
 class LocalFolders:
     """Folders of this host."""
 
     def is_folder(self, path: str) -> bool:
         """See `Folders`."""
-        return os.path.isdir(path)
+        return os.path.isdir(os.path.expanduser(path))
 
     def is_file(self, path: str) -> bool:
         """See `Folders`."""
-        return os.path.isfile(path)
-
-    def files(self, folder: str) -> List[str]:
-        """See `Folders`.
-
-        Raises:
-            OSError: a folder cannot be read.
-        """
-        found: List[str] = []
-
-        def fail(error: OSError) -> None:
-            raise error
-
-        for path, _, names in os.walk(folder, onerror=fail):
-            found.extend(os.path.join(path, name) for name in names)
-        return found
+        return os.path.isfile(os.path.expanduser(path))
 
 
 class Stop(Protocol):
@@ -75,11 +59,11 @@ class Part:
 
     Attributes:
         key: day and pass.
-        files: paths in order: by split, then by name.
+        folders: its split folders, in order.
     """
 
     key: PassKey
-    files: Tuple[str, ...]
+    folders: Tuple[str, ...]
 
 
 def ready_parts(
@@ -127,16 +111,13 @@ def _parts(
     there: Folders,
 ) -> Iterator[Part]:
     for key in schedule.passes(done):
-        files: List[str] = []
-        for split in _paths(schedule, train_data_dir, key):
+        splits = _paths(schedule, train_data_dir, key)
+        for split in splits:
             if data_donefile and not _ready(f"{split}/{data_donefile}", stop, data_sleep_second, there):
                 return
-            files.extend(sorted(path for path in there.files(split) if _is_data(path[len(split) :], data_donefile)))
         if stop.is_set():
             return
-        if not files:
-            logger.warning("Day:%s, Pass: %s, no data files in its folders", key.day, key.number)
-        yield Part(key, tuple(files))
+        yield Part(key, tuple(splits))
 
 
 def _ready(donefile: str, stop: Stop, seconds: float, there: Folders) -> bool:
@@ -147,13 +128,9 @@ def _ready(donefile: str, stop: Stop, seconds: float, there: Folders) -> bool:
     return True
 
 
-def _is_data(below_split: str, donefile: str) -> bool:
-    parts = below_split.strip("/").split("/")
-    return parts != [donefile] and not any(part.startswith(_HIDDEN) for part in parts)
-
-
 def _paths(schedule: PassSchedule, train_data_dir: str, key: PassKey) -> List[str]:
-    return [f"{train_data_dir.rstrip('/')}/{folder}" for folder in schedule.folders(key)]
+    root = train_data_dir if train_data_dir.endswith("/") else f"{train_data_dir}/"  # hdfs:/// keeps its slashes
+    return [root + folder for folder in schedule.folders(key)]
 
 
 def _check_folders(schedule: PassSchedule, train_data_dir: str, done: Optional[PassKey], there: Folders) -> None:

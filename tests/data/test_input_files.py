@@ -49,6 +49,13 @@ def test_files_come_in_natural_order_without_side_files(tmp_path: Path) -> None:
     assert [Path(file.path).name for file in find_files(tmp_path, "day_*")] == ["day_9.gz", "day_10"]
 
 
+def test_only_the_ten_digits_make_numbers(tmp_path: Path) -> None:
+    for name in ("day_1\u00b2", "day_\u0663", "day_10", "day_2"):
+        (tmp_path / name).write_bytes(b"x")
+    names = [Path(file.path).name for file in find_files(tmp_path, "day_*")]
+    assert names == ["day_1\u00b2", "day_2", "day_10", "day_\u0663"]
+
+
 def test_no_folder_and_no_file_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^data_path: .*absent, no such folder"):
         find_files(tmp_path / "absent", "day_*")

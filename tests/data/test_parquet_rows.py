@@ -91,6 +91,17 @@ def test_other_columns(name: str, column: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["id", "weight", "label"])
+def test_a_column_that_is_there_twice(name: str) -> None:
+    from pyarrow import parquet as files
+
+    whole = files.read_table(io.BytesIO(table()))
+    file = io.BytesIO()
+    files.write_table(whole.append_column(name, whole.column(name)), file)
+    with pytest.raises(UserError, match=f"^part-7 has 2 columns {name}; expected one$"):
+        list(parquet_chunks(file, "part-7"))
+
+
 def test_empty_cells() -> None:
     for name, cells in (
         ("id", pyarrow.array([[1, None], [3, 4]], pyarrow.list_(pyarrow.int64(), 2))),

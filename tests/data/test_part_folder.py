@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -63,6 +64,8 @@ def test_a_listing_is_never_an_old_one(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(type(filesystem), "invalidate_cache", lambda self, path=None: forgotten.append(path))
     list_part(str(tmp_path))
     assert forgotten == [str(tmp_path)]
+    part_folder.path_kind(str(tmp_path / "ok"))
+    assert forgotten == [str(tmp_path), None]
 
 
 def test_links_to_files_are_read(tmp_path: Path) -> None:
@@ -73,6 +76,40 @@ def test_links_to_files_are_read(tmp_path: Path) -> None:
     assert file.size == 2
     with open_part_file(file.path) as opened:
         assert opened.read() == b"12"
+
+
+def test_links_to_folders_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "there")
+    (tmp_path / "data" / "part-0").write_bytes(b"1")
+    assert list_part(str(tmp_path / "data")) == [(str(tmp_path / "data" / "part-0"), 1)]
+
+
+@pytest.mark.parametrize("name", ["a::b", "file:x", "data:,x", "memory:x"])
+def test_a_local_path_is_local_whatever_its_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "part::1").write_bytes(b"12")
+    monkeypatch.chdir(tmp_path)
+    for folder in (name, str(tmp_path / name), f"{name}/"):
+        (file,) = list_part(folder)
+        assert file == (str(tmp_path / name / "part::1"), 2)
+        with open_part_file(file.path) as opened:
+            assert opened.read() == b"12"
+    with open_part_file(f"{name}/part::1") as opened:
+        assert opened.read() == b"12"
+
+
+def test_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "part-0").write_bytes(b"1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [file.path for file in list_part("~")] == [str(tmp_path / "part-0")]
+
+
+def test_an_empty_path_is_none() -> None:
+    for call in (list_part, open_part_file):
+        with pytest.raises(ConfigError, match="path of the data is empty"):
+            call("")
 
 
 def test_nothing_there(tmp_path: Path) -> None:
@@ -100,6 +137,31 @@ def test_filesystems_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
     with pytest.raises(ConfigError, match="Install s3fs"):
         open_part_file("s3://bucket/file")
+
+
+def _closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "hdfs://nosuch:1/x",
+        "ftp://127.0.0.1:{port}/x",
+        "data://x",
+        "reference://x",
+        "filecache://x",
+        "zip://a::memory://b",
+    ],
+)
+def test_filesystems_that_cannot_be_opened_are_one_line(path: str) -> None:
+    path = path.format(port=_closed_port())
+    for call in (list_part, open_part_file):
+        with pytest.raises(UserError) as caught:
+            call(path)
+        assert str(caught.value).startswith(path) and "\n" not in str(caught.value)
 
 
 def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,18 @@ def test_rows_that_are_not_there(order: List[int]) -> None:
         take_rows(random_rows(3, 2, 0, False, seed=7), np.array(order))
 
 
+@pytest.mark.parametrize("order", [[True, False, True], [0.0, 1.5], []])
+def test_an_order_of_no_integers(order: List[float]) -> None:
+    with pytest.raises(TypeError, match="expected the numbers of rows"):
+        take_rows(random_rows(3, 2, 0, False, seed=7), np.array(order))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])
+def test_an_order_of_any_integers(dtype: type) -> None:
+    rows = random_rows(3, 2, 0, False, seed=7)
+    assert as_lists(take_rows(rows, np.array([2, 0], dtype))) == [as_lists(rows)[r] for r in (2, 0)]
+
+
 def test_rows_of_one_value_a_slot() -> None:
     ids, weights = np.arange(6).reshape(2, 3), np.arange(6, dtype=np.float32).reshape(2, 3)
     rows = rows_of_fields(ids, weights, np.ones((2, 1), np.float32))

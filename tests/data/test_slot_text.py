@@ -7,7 +7,7 @@ import random
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 import pytest
@@ -191,6 +191,27 @@ def test_why_a_row_is_rejected(line: bytes, reason: str) -> None:
     assert parsed.rejects == [(1, reason, line)]
     assert parsed.numbers.tolist() == [0, 2] and parsed.count == 3
     assert parsed.rows.ids.tolist() == [5, 6] and parsed.rows.offsets.tolist() == [0, 0, 1, 2, 2]
+
+
+class Walked(Tuple[str, ...]):
+    """Counts how often somebody goes through it."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[str]:
+        Walked.walks += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("line", [b"garbage", b"a:1 x:1", b"label:1 a:x", b"label:1 a:00000000000000000000007"])
+def test_an_unusual_row_does_not_go_through_all_slots(line: bytes) -> None:
+    parser = SlotTextParser(SlotSchema("label", Walked(["a", "b"])), False)
+    walks = []
+    for rows in (2, 50):
+        before = Walked.walks
+        parser.parse((line + b"\n") * rows)
+        walks.append(Walked.walks - before)
+    assert walks[1] <= walks[0]
 
 
 def test_id_0_is_kept_and_unknown_slots_are_passed_over() -> None:

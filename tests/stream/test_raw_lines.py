@@ -88,6 +88,10 @@ def test_a_file_is_read_from_a_row_on(
         (b"\n\na\n\n\nb\n\n", b"a\nb\n"),
         (b"a\r\n\r\nb\r\n", b"a\nb\n"),
         (b"a\r\nb\rc", b"a\nb\rc\n"),
+        (b"a\r\r\nb\n", b"a\nb\n"),
+        (b"a\n\r\r\nb\r\r\r", b"a\nb\n"),
+        (b"\r\r\n\r\n\r", b""),
+        (b"\ra\r\r\r\n", b"\ra\n"),
     ],
 )
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 1000])
@@ -110,6 +114,24 @@ def test_a_file_without_lines_is_refused(tmp_path: Path, zipped: bool, monkeypat
     monkeypatch.setattr(raw_lines, "MAX_LINE_BYTES", 3000)
     with pytest.raises(UserError, match=r"f has a line of more than 3000 bytes"):
         list(file_chunks(written(tmp_path / "f", b"x" * 10000, zipped), 0))
+
+
+@pytest.mark.parametrize("before", [0, 1, 499, 500, 997, 998, 999, 1000, 1500])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\nafter\n"])
+@pytest.mark.parametrize("limit", [1000, 2500])
+def test_how_long_a_line_may_be_does_not_depend_on_what_is_beside_it(
+    tmp_path: Path, before: int, end: bytes, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_lines, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(raw_lines, "MAX_LINE_BYTES", limit)
+    first = b"a" * before + b"\n" if before <= limit else b"a\n"
+    path = written(tmp_path / "f", first + b"x" * limit + end, zipped=False)
+    assert b"".join(file_chunks(path, 0)) == (first * bool(before) + b"x" * limit + (end or b"\n"))
+    path = written(tmp_path / "f", first + b"x" * (limit + 1) + end, zipped=False)
+    read: List[bytes] = []
+    with pytest.raises(UserError, match=rf"f has a line of more than {limit} bytes"):
+        read.extend(file_chunks(path, 0))
+    assert b"".join(read) == first * bool(before)
 
 
 def test_a_gzip_file_that_breaks_off_gives_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def fill(folder: Path, *splits: str, done: str = "", day: str = DAY) -> None:
 
 
 def names(folder: Path, *splits: str) -> tuple[str, ...]:
-    return tuple(f"{folder}/{DAY}/{split}/part-{part}" for split in splits for part in (0, 1))
+    return tuple(f"{folder}/{DAY}/{split}" for split in splits)
 
 
 def test_all_parts_in_order(tmp_path: Path) -> None:
@@ -71,11 +71,6 @@ def test_the_donefile_of_every_split_is_waited_for(tmp_path: Path, caplog: pytes
     assert caplog.messages == [f"wait for data ready: {tmp_path}/{DAY}/0600/data.done"] * 3
     assert next(parts) == Part(PassKey(DAY, 2), names(tmp_path, "1200", "1800"))
     assert next(parts, None) is None
-
-
-def test_files_are_listed_after_the_donefile_appeared(tmp_path: Path) -> None:
-    late = Looks(lambda: fill(tmp_path, "0000", "0600", done="ok"))
-    assert next(ready_parts(SCHEDULE, str(tmp_path), late, data_donefile="ok")).files == names(tmp_path, "0000", "0600")
 
 
 def test_a_stop_ends_the_waiting(tmp_path: Path) -> None:
@@ -123,30 +118,20 @@ def test_no_folder_past_the_end_is_looked_at(tmp_path: Path) -> None:
             asked.append(path)
             return super().is_file(path)
 
-        def files(self, folder: str) -> List[str]:
-            asked.append(folder)
-            return super().files(folder)
+        def is_folder(self, path: str) -> bool:
+            asked.append(path)
+            return super().is_folder(path)
 
     assert len(list(ready_parts(SCHEDULE, str(tmp_path), Looks(), data_donefile="ok", folders=Asked()))) == 2
-    assert asked and all(f"/{DAY}/" in path for path in asked)
+    assert asked[0] == str(tmp_path) and len(asked) == 5 and all(f"/{DAY}/" in path for path in asked[1:])
 
 
-def test_what_is_no_data_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    fill(tmp_path, "0000", "0600", "1200", "1800", done="ok")
-    split = tmp_path / DAY / "0000"
-    (split / ".part-2.part").touch()
-    (split / "_SUCCESS").touch()
-    (split / "more").mkdir()
-    (split / "more" / "ok").touch()  # only the split's own is a donefile
-    for path in (tmp_path / DAY / "1200", tmp_path / DAY / "1800"):
-        for name in ("part-0", "part-1"):
-            (path / name).unlink()
-    first, second = ready_parts(SCHEDULE, str(tmp_path), Looks(), data_donefile="ok")
-    assert first.files == tuple(sorted([*names(tmp_path, "0000", "0600"), str(split / "more" / "ok")]))
-    assert second.files == ()
-    assert f"Day:{DAY}, Pass: 2, no data files" in caplog.text
+@pytest.mark.parametrize("root", ["/", "memory://", "hdfs:///", "s3://bucket", "s3://bucket/", "data"])
+def test_folders_below_any_root(root: str) -> None:
+    class All(LocalFolders):
+        def is_folder(self, path: str) -> bool:
+            return path.startswith(root)
 
-
-def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        LocalFolders().files(str(tmp_path / "none"))
+    first = next(ready_parts(SCHEDULE, root, Looks(), folders=All()))
+    slash = "" if root.endswith("/") else "/"
+    assert first.folders == (f"{root}{slash}{DAY}/0000", f"{root}{slash}{DAY}/0600")
