@@ -5,6 +5,7 @@ The keys are PaddleRec's. ``cli/job.py`` fills these classes from a YAML file of
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Dict, Literal, Mapping, Optional, Tuple, Type, Union
@@ -149,7 +150,7 @@ class OnlineRunner(RunnerConfig):
     end_day: str = Field(..., description="last day")
     split_interval: int = Field(5, ge=1, le=1440, description="minutes of data in a folder, a split")
     split_per_pass: int = Field(1, ge=1, le=1440, description="splits in a pass")
-    data_donefile: str = Field("", pattern=r"^[^/]*$", description="file that says a split is complete; empty: no wait")
+    data_donefile: str = Field("", description="file that says a split is complete; empty: no wait")
     data_sleep_second: float = Field(10.0, gt=0, le=86400, description="seconds between two looks for it")
     prefetch: bool = Field(False, description="wait for the next pass and load it while one is trained")
     infer_batch_size: int = Field(1, ge=1, le=1000000, description="rows in a batch that is predicted")
@@ -167,6 +168,14 @@ class OnlineRunner(RunnerConfig):
     need_infer_dump: bool = Field(False, description="write infer_dump_fields of the model")
     infer_dump_fields_dir: str = Field("infer_dump_data", min_length=1, description="folder of them")
     gauc_slot: str = Field("", description="slot whose values are the groups of GAUC; empty: no GAUC")
+
+    @field_validator("data_donefile")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        named = value.isprintable() and "/" not in value and len(value.encode()) <= 255
+        if not named or value in (".", ".."):  # such a file never is there
+            raise ValueError("the name of a file in each split, no path")
+        return value
 
     @field_validator("start_day", "end_day", mode="before")
     @classmethod
@@ -201,8 +210,8 @@ class AdagradConfig(Section):
     @field_validator("weight_bounds")
     @classmethod
     def _ordered(cls, value: Tuple[float, float]) -> Tuple[float, float]:
-        if not value[0] < value[1]:
-            raise ValueError("the least weight, then the largest, such as -10,10")
+        if not -math.inf < value[0] < value[1] < math.inf:
+            raise ValueError("the least weight, then the largest, such as -10,10; both finite")
         return value
 
 

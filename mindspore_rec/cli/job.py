@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
@@ -153,9 +154,11 @@ def _with_phases(
 
 def _model_file(phase: PhaseConfig, path: str, folders: Workspace, origin: Origin) -> str:
     file = folders.data / phase.model.replace(PLACEHOLDER, str(folders.model))
-    if not file.is_file():
+    if not os.path.isfile(file):  # False too for a name that is too long, for which Path.is_file raises
         key = f"{path}.model"
-        raise ConfigError(f"{key} = {phase.model!r} ({origin(key)}): expected a file; {file} is not there")
+        raise ConfigError(
+            f"{key} = {phase.model[:200]!r} ({origin(key)}): expected a file; {str(file)[:200]} is not there"
+        )
     return str(file)
 
 

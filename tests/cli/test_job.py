@@ -130,6 +130,7 @@ def test_overrides_of_the_flat_style(tmp_path: Path) -> None:
     assert job.table_parameters["wide"].accessor.embedx_threshold == 2
 
 
+LARGE = "0x" + "F" * 6000
 FLAT_ERRORS = [
     ("runner.sync_mode=geo", "runner.sync_mode = 'geo' (-o): expected sync or async; geo, heter and gpubox are not"),
     ("runner.sync_mode=heter", "runner.sync_mode = 'heter'"),
@@ -151,7 +152,12 @@ FLAT_ERRORS = [
     ("runner.data_sleep_second=.inf", "runner.data_sleep_second = inf (-o): expected a finite number"),
     ("runner.data_sleep_second=nan", "runner.data_sleep_second = nan (-o): expected a finite number"),
     ("runner.data_sleep_second=soon", "runner.data_sleep_second = 'soon' (-o): expected a number"),
-    ("runner.data_donefile=a/b", "runner.data_donefile = 'a/b'"),
+    ("runner.data_donefile=a/b", "runner.data_donefile = 'a/b' (-o): expected the name of a file in each split"),
+    ("runner.data_donefile=.", "runner.data_donefile = '.' (-o): expected the name of a file in each split"),
+    ("runner.data_donefile=..", "runner.data_donefile = '..'"),
+    ('runner.data_donefile="a\\0"', "runner.data_donefile = 'a"),
+    ('runner.data_donefile="\\uD800"', "expected the name of a file in each split"),
+    ("runner.data_donefile=" + "点" * 86, "expected the name of a file in each split"),
     ("runner.epochs=3", "unknown key 'runner.epochs' (-o): class online_train trains a pass once"),
     ("runner.use_gpu=true", "unknown key 'runner.use_gpu' (-o): the key is device"),
     ("runner.pipe_command=x", "the format of the files is named by data_format"),
@@ -177,6 +183,19 @@ FLAT_ERRORS = [
         "table_parameters.a.accessor.embed_sgd_param.adagrad.weight_bounds=[1, 1]",
         "expected the least weight, then the largest",
     ),
+    (
+        "table_parameters.a.accessor.embed_sgd_param.adagrad.weight_bounds=['-inf', 'inf']",
+        "such as -10,10; both finite",
+    ),
+    ("workspace=" + "w" * 300, "workspace = 'www"),
+    ('workspace="a\\0b"', "workspace = 'a\\x00b'"),
+    ("workspace=" + LARGE, "more than 64 bits"),
+    ("mode=" + LARGE, "more than 64 bits"),
+    ("mode=[" + LARGE + "]", "more than 64 bits"),
+    ("runner.name=" + LARGE, "more than 64 bits"),
+    ("runner.print_interval=" + LARGE, "more than 64 bits"),
+    ("hyper_parameters={? " + LARGE + " : 1}", "more than 64 bits"),
+    ("hyper_parameters=!!set {a}", "has a set; expected mappings"),
 ]
 
 
@@ -202,6 +221,8 @@ LIST_ERRORS: List[tuple] = [
     ("phase.phase_train.model='{workspace}/net.py'", "phase.phase_train.model = '{workspace}/net.py' (-o): expected a"),
     ("dataset.dataset_train.batch_size=-1", "dataset.dataset_train.batch_size = -1 (-o): expected a whole number >= 1"),
     ("dataset.dataset_train.data_path=", "dataset.dataset_train.data_path is not given"),
+    ("phase.phase_train.model=" + "m" * 300, "phase.phase_train.model = 'mmm"),
+    ("phase.phase_train.dataset_name=" + LARGE, "more than 64 bits"),
     ("dataset=", "dataset (-o): expected a list of entries with names"),
     ("phase=[{model: a}]", "phase (-o): expected entries with a name"),
     ("phase=[{name: a, dataset_name: d}, {name: a}]", "expected names that differ, found 'a' twice"),
