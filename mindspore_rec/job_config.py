@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Literal, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Literal, Mapping, Tuple, Type, Union
 
 from pydantic import Field, field_validator, model_validator
 
@@ -27,48 +27,14 @@ class DatasetConfig(Section):
     )
     batch_size: int = Field(1, ge=1, le=1000000, description="rows in a batch")
     data_path: str = Field(..., min_length=1, description="folder of the files; of the days for online_train")
-    data_format: Optional[Literal["feasign_slot", "named_slots", "criteo", "parquet"]] = Field(
-        None, description="of the files; default: named_slots where sparse_slots names some, else feasign_slot"
+    data_format: Literal["feasign_slot", "slot_feasign", "raw_tsv", "parquet"] = Field(
+        "slot_feasign",
+        description="of the files (docs/slot_text.md); default: slot_feasign, as 'click:0 1:7', in a list of datasets, "
+        "and feasign_slot, as '0:1 7:2', where runner is one mapping",
     )
     sparse_slots: str = Field("", description="names of the label and of the sparse slots, split by spaces")
     dense_slots: str = Field("", description="name:size of the dense slots, split by spaces")
     thread_num: int = Field(12, ge=1, le=1024, description="threads that read")
-
-    @field_validator("sparse_slots")
-    @classmethod
-    def _distinct(cls, value: str) -> str:
-        if len(set(value.split())) != len(value.split()):
-            raise ValueError("names that differ, such as 'click 1 2 3'")
-        return value
-
-    @field_validator("dense_slots")
-    @classmethod
-    def _sized(cls, value: str) -> str:
-        found = [re.fullmatch(r"([^\s:]+):([1-9][0-9]{0,5})", slot) for slot in value.split()]
-        if not all(found) or len({slot[1] for slot in found if slot}) != len(found):
-            raise ValueError("names that differ with their sizes, such as 'dense_var:13'")
-        return value
-
-    @property
-    def label_slot(self) -> Optional[str]:
-        """Name of the label, the first of sparse_slots."""
-        return next(iter(self.sparse_slots.split()), None)
-
-    @property
-    def feature_slots(self) -> Tuple[str, ...]:
-        """Names of the sparse slots without the label."""
-        return tuple(self.sparse_slots.split()[1:])
-
-    @property
-    def dense_sizes(self) -> Dict[str, int]:
-        """Size of each dense slot."""
-        pairs = (slot.split(":") for slot in self.dense_slots.split())
-        return {name: int(size) for name, size in pairs}
-
-    @property
-    def file_format(self) -> str:
-        """``data_format``, or what it is by default."""
-        return self.data_format or ("named_slots" if self.sparse_slots else "feasign_slot")
 
 
 class PhaseConfig(Section):
