@@ -5,9 +5,10 @@ The keys are PaddleRec's. ``cli/job.py`` fills these classes from a YAML file of
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Literal, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Literal, Mapping, Tuple, Type, Union
 
 from pydantic import Field, field_validator, model_validator
 
@@ -26,48 +27,14 @@ class DatasetConfig(Section):
     )
     batch_size: int = Field(1, ge=1, le=1000000, description="rows in a batch")
     data_path: str = Field(..., min_length=1, description="folder of the files; of the days for online_train")
-    data_format: Optional[Literal["feasign_slot", "named_slots", "criteo", "parquet"]] = Field(
-        None, description="of the files; default: named_slots where sparse_slots names some, else feasign_slot"
+    data_format: Literal["feasign_slot", "slot_feasign", "raw_tsv", "parquet"] = Field(
+        "slot_feasign",
+        description="of the files (docs/slot_text.md); default: slot_feasign, as 'click:0 1:7', in a list of datasets, "
+        "and feasign_slot, as '0:1 7:2', where runner is one mapping",
     )
     sparse_slots: str = Field("", description="names of the label and of the sparse slots, split by spaces")
     dense_slots: str = Field("", description="name:size of the dense slots, split by spaces")
     thread_num: int = Field(12, ge=1, le=1024, description="threads that read")
-
-    @field_validator("sparse_slots")
-    @classmethod
-    def _distinct(cls, value: str) -> str:
-        if len(set(value.split())) != len(value.split()):
-            raise ValueError("names that differ, such as 'click 1 2 3'")
-        return value
-
-    @field_validator("dense_slots")
-    @classmethod
-    def _sized(cls, value: str) -> str:
-        found = [re.fullmatch(r"([^\s:]+):([1-9][0-9]{0,5})", slot) for slot in value.split()]
-        if not all(found) or len({slot[1] for slot in found if slot}) != len(found):
-            raise ValueError("names that differ with their sizes, such as 'dense_var:13'")
-        return value
-
-    @property
-    def label_slot(self) -> Optional[str]:
-        """Name of the label, the first of sparse_slots."""
-        return next(iter(self.sparse_slots.split()), None)
-
-    @property
-    def feature_slots(self) -> Tuple[str, ...]:
-        """Names of the sparse slots without the label."""
-        return tuple(self.sparse_slots.split()[1:])
-
-    @property
-    def dense_sizes(self) -> Dict[str, int]:
-        """Size of each dense slot."""
-        pairs = (slot.split(":") for slot in self.dense_slots.split())
-        return {name: int(size) for name, size in pairs}
-
-    @property
-    def file_format(self) -> str:
-        """``data_format``, or what it is by default."""
-        return self.data_format or ("named_slots" if self.sparse_slots else "feasign_slot")
 
 
 class PhaseConfig(Section):
@@ -149,7 +116,7 @@ class OnlineRunner(RunnerConfig):
     end_day: str = Field(..., description="last day")
     split_interval: int = Field(5, ge=1, le=1440, description="minutes of data in a folder, a split")
     split_per_pass: int = Field(1, ge=1, le=1440, description="splits in a pass")
-    data_donefile: str = Field("", pattern=r"^[^/]*$", description="file that says a split is complete; empty: no wait")
+    data_donefile: str = Field("", description="file that says a split is complete; empty: no wait")
     data_sleep_second: float = Field(10.0, gt=0, le=86400, description="seconds between two looks for it")
     prefetch: bool = Field(False, description="wait for the next pass and load it while one is trained")
     infer_batch_size: int = Field(1, ge=1, le=1000000, description="rows in a batch that is predicted")
@@ -167,6 +134,14 @@ class OnlineRunner(RunnerConfig):
     need_infer_dump: bool = Field(False, description="write infer_dump_fields of the model")
     infer_dump_fields_dir: str = Field("infer_dump_data", min_length=1, description="folder of them")
     gauc_slot: str = Field("", description="slot whose values are the groups of GAUC; empty: no GAUC")
+
+    @field_validator("data_donefile")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        named = value.isprintable() and "/" not in value and len(value.encode()) <= 255
+        if not named or value in (".", ".."):  # such a file never is there
+            raise ValueError("the name of a file in each split, no path")
+        return value
 
     @field_validator("start_day", "end_day", mode="before")
     @classmethod
@@ -201,8 +176,8 @@ class AdagradConfig(Section):
     @field_validator("weight_bounds")
     @classmethod
     def _ordered(cls, value: Tuple[float, float]) -> Tuple[float, float]:
-        if not value[0] < value[1]:
-            raise ValueError("the least weight, then the largest, such as -10,10")
+        if not -math.inf < value[0] < value[1] < math.inf:
+            raise ValueError("the least weight, then the largest, such as -10,10; both finite")
         return value
 
 

@@ -5,7 +5,8 @@
 ties a patch to its base; it is the time the base was made, in seconds since 1970.
 
 PaddleRec truncates these files and writes them again, so a crash can lose them. Here a line is added by replacing the
-file: a reader sees all lines before, or those and the new one.
+file: a reader sees all lines before, or those and the new one. A day trained again adds lines for passes that have one:
+the last line of a pass, or of an export's folder, is the one that counts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Hashable, List, Optional, Tuple, TypeVar
 
 from mindspore_rec.checkpoint.array_file import sync_folder
 from mindspore_rec.checkpoint.errors import CheckpointError
@@ -27,9 +28,10 @@ DONEFILE = "donefile.txt"
 BASE_DONEFILE = "base_donefile.txt"
 PATCH_DONEFILE = "patch_donefile.txt"
 _FIELDS = {"id", "key", "input", "monitor_data"}
+MAX_BYTES = 64 << 20  # some half a million lines
 _BATCH_PASS = -1  # PaddleRec's number of the state a day begins with; ours is 0, as in its path
 
-Line = TypeVar("Line")
+Line = TypeVar("Line", "SavedCheckpoint", "SavedExport")
 
 
 @dataclass(frozen=True)
@@ -113,49 +115,50 @@ class SavedExport:
 
 
 def add_checkpoint(folder: Path, saved: SavedCheckpoint) -> bool:
-    """Add a line to ``donefile.txt`` in ``folder``; False, and nothing is written, where its day and pass are there.
+    """Add a line to ``donefile.txt`` in ``folder``; False, and nothing is written, where the last one of its day and
+    pass is the same.
 
     Raises:
-        CheckpointError: a line that is there is none: it is not built upon.
-        ValueError: a field holds what ends it.
+        CheckpointError: a line that is there is none: it is not built upon; or the file would become too long.
+        ValueError: it would not be read as it is: a field holds what ends it, a number is negative, a day is none.
         OSError: it cannot be written.
     """
-    if any(before.at == saved.at for before in checkpoints(folder)):
-        return False
     if any(character in saved.path for character in "\t\r\n"):
         raise ValueError(f"path {saved.path!r}: expected no tab and no end of line in it")
-    _append(folder / DONEFILE, saved.line())
+    if not _add(folder / DONEFILE, saved, SavedCheckpoint.read, _pass_of):
+        return False
     logger.info("write %s/%s %s succeed", saved.at.day, saved.at.number, DONEFILE)
     return True
 
 
 def add_base(folder: Path, saved: SavedExport) -> bool:
-    """As `add_checkpoint`, to ``base_donefile.txt``; False where its input is there."""
-    return _add_export(folder, BASE_DONEFILE, saved)
+    """As `add_checkpoint`, to ``base_donefile.txt``; False where the last line of its input is the same."""
+    return _add(folder / BASE_DONEFILE, saved, SavedExport.read, _input_of)
 
 
 def add_patch(folder: Path, saved: SavedExport) -> bool:
-    """As `add_checkpoint`, to ``patch_donefile.txt``; False where its input is there."""
-    return _add_export(folder, PATCH_DONEFILE, saved)
+    """As `add_checkpoint`, to ``patch_donefile.txt``; False where the last line of its input is the same."""
+    return _add(folder / PATCH_DONEFILE, saved, SavedExport.read, _input_of)
 
 
 def checkpoints(folder: Path) -> List[SavedCheckpoint]:
-    """The lines of ``donefile.txt`` in ``folder``, oldest first; none where it is not there.
+    """The lines of ``donefile.txt`` in ``folder``, oldest first, the last one of each day and pass; none where it is
+    not there.
 
     Raises:
-        CheckpointError: a line is none; the message has its number.
+        CheckpointError: a line is none, and the message has its number; or the file is longer than 64 MiB.
     """
-    return _read(folder / DONEFILE, SavedCheckpoint.read)
+    return _last(_parsed(_text(folder / DONEFILE), folder / DONEFILE, SavedCheckpoint.read), _pass_of)
 
 
 def bases(folder: Path) -> List[SavedExport]:
-    """As `checkpoints`, of ``base_donefile.txt``."""
-    return _read(folder / BASE_DONEFILE, SavedExport.read)
+    """As `checkpoints`, of ``base_donefile.txt``: the last line of each input."""
+    return _last(_parsed(_text(folder / BASE_DONEFILE), folder / BASE_DONEFILE, SavedExport.read), _input_of)
 
 
 def patches(folder: Path) -> List[SavedExport]:
-    """As `checkpoints`, of ``patch_donefile.txt``."""
-    return _read(folder / PATCH_DONEFILE, SavedExport.read)
+    """As `checkpoints`, of ``patch_donefile.txt``: the last line of each input."""
+    return _last(_parsed(_text(folder / PATCH_DONEFILE), folder / PATCH_DONEFILE, SavedExport.read), _input_of)
 
 
 def newest(folder: Path, whole: Callable[[str], bool]) -> Optional[SavedCheckpoint]:
@@ -174,27 +177,58 @@ def newest(folder: Path, whole: Callable[[str], bool]) -> Optional[SavedCheckpoi
     return None
 
 
-def _add_export(folder: Path, name: str, saved: SavedExport) -> bool:
-    if any(before.input == saved.input for before in _read(folder / name, SavedExport.read)):
+def _pass_of(saved: SavedCheckpoint) -> PassKey:
+    return saved.at
+
+
+def _input_of(saved: SavedExport) -> str:
+    return saved.input
+
+
+def _add(path: Path, saved: Line, parse: Callable[[str], Line], name: Callable[[Line], Hashable]) -> bool:
+    before = _text(path)
+    if saved in [old for old in _last(_parsed(before, path, parse), name) if name(old) == name(saved)]:
         return False
-    _append(folder / name, saved.line())
+    line = f"{saved.line()}\n"
+    try:
+        again = _parsed(line.encode("utf-8").decode("utf-8"), path, parse)
+    except (CheckpointError, UnicodeEncodeError) as error:
+        raise ValueError(f"{saved} cannot be written to {path}: {error}") from None
+    if again != [saved]:
+        raise ValueError(f"{saved} cannot be written to {path}: it would be read as {again}")
+    content = f"{before}{line}".encode()
+    if len(content) > MAX_BYTES:
+        raise CheckpointError(f"{path}: one line more than the {MAX_BYTES} bytes that are read of it; move it away")
+    with published(path) as part:
+        part.write_bytes(content)
+    sync_folder(path.parent)
     return True
 
 
-def _append(path: Path, line: str) -> None:
-    before = path.read_text("utf-8") if path.exists() else ""
-    with published(path) as part:
-        part.write_text(f"{before}{line}\n", "utf-8")
-    sync_folder(path.parent)
+def _last(lines: List[Line], name: Callable[[Line], Hashable]) -> List[Line]:
+    """The last line of each name, in the order of these."""
+    found: Dict[Hashable, Line] = {}
+    for line in lines:
+        found.pop(name(line), None)
+        found[name(line)] = line
+    return list(found.values())
 
 
-def _read(path: Path, parse: Callable[[str], Line]) -> List[Line]:
+def _text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        return []
+        return ""
+    if len(content) > MAX_BYTES:
+        raise CheckpointError(f"{path}: longer than {MAX_BYTES} bytes, so it is no log of what was saved")
+    try:
+        return content.decode("utf-8")
     except UnicodeDecodeError:
         raise CheckpointError(f"{path}: not UTF-8 text") from None
+
+
+def _parsed(text: str, path: Path, parse: Callable[[str], Line]) -> List[Line]:
     if text and not text.endswith("\n"):
         raise CheckpointError(f"{path}: the last line is cut off")
     found = []

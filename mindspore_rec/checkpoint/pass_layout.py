@@ -11,7 +11,7 @@ from typing import Optional
 
 from mindspore_rec.stream.pass_schedule import PassKey, day_of
 
-_CHECKPOINT = re.compile(r"(?:.*/)?([0-9]{8})/(0|[1-9][0-9]*)/?")
+_CHECKPOINT = re.compile(r"(?:.*/)?([0-9]{8})/(0|[1-9][0-9]{0,3})/?")  # a day has 1440 minutes
 
 
 def checkpoint_folder(key: PassKey) -> str:

@@ -17,7 +17,8 @@ class Saves(NamedTuple):
     Attributes:
         checkpoint: all of the state, to go on from.
         delta: an export of what changed.
-        end_of_day: shrink, then the base export, then the checkpoint that ages the rows.
+        end_of_day: shrink, then the base export, then the checkpoint that ages the rows. A run that goes on from the
+            checkpoint of a day's last pass asks `PassSchedule.end_of_day_due` whether they are still to come.
     """
 
     checkpoint: bool

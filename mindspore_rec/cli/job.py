@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
@@ -14,6 +15,7 @@ from mindspore_rec.cli.model_folder import MODELS, Workspace, config_path, works
 from mindspore_rec.cli.section_values import Origin, S, section_of
 from mindspore_rec.cli.yaml_file import read_mapping
 from mindspore_rec.config import ConfigError
+from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.job_config import (
     DatasetConfig,
     EpochRunner,
@@ -63,7 +65,7 @@ def load_job(config: str, overrides: Sequence[str] = (), models: Path = MODELS) 
         kind = {key: value for key, value in entry.values.items() if key in ("name", "class")}
         section_of(RunnerConfig, kind, entry.path, origin)
     runners = {name: filled(*_section(entry)) for name, entry in given.runner.items()}
-    datasets = {name: filled(DatasetConfig, entry) for name, entry in given.dataset.items()}
+    datasets = {name: _with_slots(filled(DatasetConfig, entry), entry, origin) for name, entry in given.dataset.items()}
     phases: Dict[str, Phase] = {}
     for name, entry in given.phase.items():
         phase = section_of(PhaseConfig, entry.values, entry.path, origin, instead=INSTEAD)
@@ -151,11 +153,25 @@ def _with_phases(
     return Runner(runner.model_copy(update={"phases": names}), tuple(phases[name] for name in names))
 
 
+def _with_slots(dataset: DatasetConfig, entry: Entry, origin: Origin) -> DatasetConfig:
+    """The dataset, where its keys name slots as `SlotSchema` has them, or name none: a model may know its own."""
+    if dataset.sparse_slots.strip() or dataset.dense_slots.strip():
+        try:
+            SlotSchema.from_keys(dataset.sparse_slots, dataset.dense_slots)
+        except ConfigError as error:
+            keys = [f"{entry.path}.{key}" for key in ("sparse_slots", "dense_slots") if entry.values.get(key)]
+            given = ", ".join(f"{key} ({origin(key)})" for key in keys)
+            raise ConfigError(f"{given}: {error}") from None
+    return dataset
+
+
 def _model_file(phase: PhaseConfig, path: str, folders: Workspace, origin: Origin) -> str:
     file = folders.data / phase.model.replace(PLACEHOLDER, str(folders.model))
-    if not file.is_file():
+    if not os.path.isfile(file):  # False too for a name that is too long, for which Path.is_file raises
         key = f"{path}.model"
-        raise ConfigError(f"{key} = {phase.model!r} ({origin(key)}): expected a file; {file} is not there")
+        raise ConfigError(
+            f"{key} = {phase.model[:200]!r} ({origin(key)}): expected a file; {str(file)[:200]} is not there"
+        )
     return str(file)
 
 

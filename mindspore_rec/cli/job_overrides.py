@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-import yaml
-
 from mindspore_rec.cli.keys import nearest
-from mindspore_rec.cli.yaml_file import MAX_DEPTH, plain
+from mindspore_rec.cli.yaml_file import MAX_DEPTH, read_value
 from mindspore_rec.config import ConfigError
 
 MAX_CHARACTERS = 1 << 14
+_SHOWN = 200  # characters of an override in a message
 
 
 def overridden(document: Mapping[str, Any], overrides: Sequence[str]) -> Tuple[Dict[str, Any], Dict[str, str]]:
@@ -21,18 +20,22 @@ def overridden(document: Mapping[str, Any], overrides: Sequence[str]) -> Tuple[D
     ones win.
 
     Raises:
-        ConfigError: an override is not KEY=VALUE, its value is no YAML, or its path ends in an entry that is not there.
+        ConfigError: an override is not KEY=VALUE, its value is none that a file may have, or its path is too long or
+            ends in an entry that is not there.
 
     >>> overridden({"runner": [{"name": "a", "epochs": 1}]}, ["runner.a.epochs=3", "mode=[a]"])
     ({'runner': [{'name': 'a', 'epochs': 3}], 'mode': ['a']}, {'runner.a.epochs': '-o', 'mode': '-o'})
     """
     changed = copy.deepcopy(dict(document))
     origins: Dict[str, str] = {}
-    for text in overrides:
-        key, equals, value = text.partition("=")
+    for given in overrides:
+        key, equals, value = given.partition("=")
+        text = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
         parts = key.strip().split(".")
         if not equals or not all(parts):
             raise ConfigError(f"-o {text}: expected KEY=VALUE, such as runner.epochs=3")
+        if len(parts) > MAX_DEPTH:
+            raise ConfigError(f"-o {text}: nested more than {MAX_DEPTH} deep")
         entry: Any = changed
         for number, part in enumerate(parts[:-1], 1):
             entry = _enter(entry, part, text, ".".join(parts[: number - 1]))
@@ -70,12 +73,5 @@ def _names(entry: Any) -> str:
 
 def _value(value: str, text: str) -> Any:
     if len(value) > MAX_CHARACTERS:
-        raise ConfigError(f"-o {text[:40]}...: a value has at most {MAX_CHARACTERS} characters")
-    try:
-        if value.count("[") + value.count("{") > MAX_DEPTH:
-            raise ConfigError(f"-o {text[:80]}: nested more than {MAX_DEPTH} deep")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(value, Loader=yaml.SafeLoader)):
-            raise ConfigError(f"-o {text}: YAML aliases (*name) are not supported")
-        return plain(yaml.safe_load(value))
-    except (yaml.YAMLError, ValueError):
-        raise ConfigError(f"-o {text}: expected a YAML value after =") from None
+        raise ConfigError(f"-o {text}: a value has at most {MAX_CHARACTERS} characters")
+    return read_value(value, f"-o {text}")

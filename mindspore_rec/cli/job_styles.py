@@ -1,7 +1,8 @@
 """PaddleRec's two styles of a configuration, as entries of one: runners, phases and datasets with names.
 
 The older style lists them. In the flat style of its streaming trainer ``runner`` is one mapping that also says what is
-read: it becomes a runner, a phase with the workspace's model.py, and a dataset.
+read: it becomes a runner, a phase with the workspace's model.py, and a dataset. Where ``data_format`` is not given,
+that one is of ``feasign_slot`` files, as those of slot_dnn are, and the ones of a list are of ``slot_feasign`` files.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _flat(runner: Mapping[str, Any]) -> Entries:
     own = {"name": "runner", "class": "online_train"}
     own.update({key: value for key, value in runner.items() if key not in FLAT_DATASET and value is not None})
     read = {FLAT_DATASET[key]: value for key, value in runner.items() if key in FLAT_DATASET and value is not None}
-    read = {"name": "dataset", "type": "InmemoryDataset", **read}
+    read = {"name": "dataset", "type": "InmemoryDataset", "data_format": "feasign_slot", **read}
     if read["type"] == "RecDataset":  # PaddleRec's own loader: in the order of the files
         read["type"] = "DataLoader"
     known = [key for key in DatasetConfig.model_fields if key != "name"]

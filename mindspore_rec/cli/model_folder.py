@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
@@ -11,6 +12,7 @@ from mindspore_rec.config import ConfigError
 
 MODELS = Path(mindspore_rec.config.__file__).parent / "models"
 CATEGORIES = ("rank", "recall", "online_learning")
+_SHOWN = 200  # characters of a path in a message
 CONFIG_FILE, MODEL_FILE = "config.yaml", "model.py"
 _BUILTIN = re.compile(r"(?:\./)?(?:mindspore_rec[./])?models[./](\w+)[./](\w+)/?")
 
@@ -40,9 +42,9 @@ def config_path(text: str, models: Path = MODELS) -> Path:
         ConfigError: there is none; the message lists the built-in models.
     """
     path = Path(text)
-    if path.is_file():
+    if os.path.isfile(path):  # False too for a name that is too long, for which Path.is_file raises
         return path
-    if path.is_dir() and (path / CONFIG_FILE).is_file():
+    if os.path.isdir(path) and os.path.isfile(path / CONFIG_FILE):
         return path / CONFIG_FILE
     named = _BUILTIN.fullmatch(text)
     if named is not None and f"{named[1]}/{named[2]}" in builtin_models(models):
@@ -50,8 +52,10 @@ def config_path(text: str, models: Path = MODELS) -> Path:
         if found.is_file():
             return found
         raise ConfigError(f"-m {text}: this model has no {CONFIG_FILE}; expected the path of one")
-    what = f"a folder without {CONFIG_FILE}" if path.is_dir() else "neither a file nor a built-in model"
-    raise ConfigError(f"-m {text}: {what}; expected a YAML file, a folder with {CONFIG_FILE}, or {_listed(models)}")
+    what = f"a folder without {CONFIG_FILE}" if os.path.isdir(path) else "neither a file nor a built-in model"
+    raise ConfigError(
+        f"-m {text[:_SHOWN]}: {what}; expected a YAML file, a folder with {CONFIG_FILE}, or {_listed(models)}"
+    )
 
 
 def workspace_of(config: Path, workspace: Optional[str], models: Path = MODELS) -> Workspace:
@@ -77,9 +81,9 @@ def workspace_of(config: Path, workspace: Optional[str], models: Path = MODELS) 
     if named is not None and f"{named[1]}/{named[2]}" in builtin:
         return Workspace(models / named[1] / named[2], here)
     folder = here / workspace
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ConfigError(
-            f"workspace = {workspace!r} ({config}): expected a folder with {MODEL_FILE}, or {_listed(models)}"
+            f"workspace = {workspace[:_SHOWN]!r} ({config}): expected a folder with {MODEL_FILE}, or {_listed(models)}"
         )
     return Workspace(folder.resolve(), folder.resolve())
 

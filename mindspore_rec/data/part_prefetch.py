@@ -30,8 +30,9 @@ def prefetched(make: Callable[[Stop], Iterator[Item]], stop: Stop) -> Iterator[I
 
 
 def _one_ahead(items: Iterator[Item], closed: threading.Event) -> Iterator[Item]:
+    ahead = read_ahead(items, depth=1)  # kept by this name until `closed` is set: letting go of it joins its thread
     try:
-        for item in read_ahead(items, depth=1):  # noqa: UP028 - `yield from` would join the thread before `closed` is set
+        for item in ahead:  # noqa: UP028 - `yield from` would close it, and so join the thread, before `closed` is set
             yield item
     finally:
         closed.set()

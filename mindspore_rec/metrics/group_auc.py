@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Tuple
+import reprlib
+from typing import Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,32 +35,32 @@ class GroupAUC:
             raise ValueError(f"buckets must be 2 to 65536, got {buckets}")
         self.buckets = buckets
         self._cells: List[_Cells] = []
+        self._held = 0  # cells in all of them
         self._summed = 0  # cells after they were last added up
 
-    def update(self, groups: ArrayLike, labels: ArrayLike, probabilities: ArrayLike) -> None:
+    def update(self, groups: Union[np.ndarray, Sequence[int]], labels: ArrayLike, probabilities: ArrayLike) -> None:
         """Count rows.
 
         Args:
-            groups: whole numbers, taken as 64 bits; one a row.
+            groups: one a row: an array of whole numbers, or a list of them from -2^63 to 2^64 - 1; taken as 64 bits, so
+                -1 and 2^64 - 1 are one group.
             labels: 0 or 1, as many, any shape.
             probabilities: as many, in [0, 1].
 
         Raises:
-            ValueError: where lengths differ, a group is no whole number, a label is not 0 or 1, or a probability is
-                outside [0, 1]; nothing is counted then.
+            ValueError: where lengths differ, a group is no whole number of 64 bits, a label is not 0 or 1, or a
+                probability is outside [0, 1]; nothing is counted then.
         """
         label_column, probability_column = binary(labels, probabilities)
-        given = np.asarray(groups).reshape(-1)
-        if given.size and given.dtype.kind not in "iu":
-            raise ValueError(f"groups must be whole numbers, got {given.dtype}")
+        given = _bits(groups)
         if given.size != label_column.size:
             raise ValueError(f"groups and labels must have one length, got {given.size} and {label_column.size}")
         outside = (probability_column < 0.0) | (probability_column > 1.0)
         if outside.any():
             raise ValueError(f"probabilities must be in [0, 1], got {probability_column[outside][0]}")
-        bucket = np.minimum((probability_column * self.buckets).astype(np.uint16), self.buckets - 1).astype(np.uint16)
+        bucket = np.minimum((probability_column * self.buckets).astype(np.int64), self.buckets - 1).astype(np.uint16)
         positive = label_column.astype(np.int64)
-        self._take((given.astype(np.uint64), bucket, 1 - positive, positive))
+        self._take((given, bucket, 1 - positive, positive))
 
     def add(self, state: Dict[str, np.ndarray]) -> None:
         """Count what another worker counted, given its `state`.
@@ -98,11 +99,12 @@ class GroupAUC:
 
     def reset(self) -> None:
         """Forget all rows."""
-        self._cells, self._summed = [], 0
+        self._cells, self._held, self._summed = [], 0, 0
 
     def _take(self, cells: _Cells) -> None:
         self._cells.append(cells)
-        if sum(part[0].size for part in self._cells) > max(_LEAST_COMPACTED, 2 * self._summed):
+        self._held += cells[0].size
+        if self._held > max(_LEAST_COMPACTED, 2 * self._summed):
             self._sum()
 
     def _sum(self) -> _Cells:
@@ -115,8 +117,23 @@ class GroupAUC:
         if starts.size:
             negatives, positives = np.add.reduceat(negatives, starts), np.add.reduceat(positives, starts)
             groups, bucket = groups[starts], bucket[starts]
-        self._cells, self._summed = [(groups, bucket, negatives, positives)], groups.size
+        self._cells = [(groups, bucket, negatives, positives)]
+        self._held = self._summed = groups.size
         return self._cells[0]
+
+
+def _bits(groups: Union[np.ndarray, Sequence[int]]) -> NDArray[np.uint64]:
+    """Groups as 64 bits; those of a list one by one, as NumPy makes float64 of small numbers beside large ones."""
+    if isinstance(groups, (list, tuple)):
+        for group in groups:
+            whole = isinstance(group, (int, np.integer)) and not isinstance(group, bool)
+            if not whole or not -(1 << 63) <= int(group) < 1 << 64:
+                raise ValueError(f"groups must be whole numbers of 64 bits, got {reprlib.repr(group)}")
+        return np.array([int(group) % (1 << 64) for group in groups], np.uint64)
+    given = np.asarray(groups).reshape(-1)
+    if given.size and given.dtype.kind not in "iu":
+        raise ValueError(f"groups must be whole numbers of 64 bits, got {given.dtype}")
+    return given.astype(np.uint64)
 
 
 def _starts(*sorted_columns: np.ndarray) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from mindspore_rec.config import ConfigError
 
 MINUTES = 24 * 60
 _DAY = "%Y%m%d"
+_YEARS = range(1970, 9999)  # the day after the last one has eight digits too
 
 
 class PassKey(NamedTuple):
@@ -28,14 +29,14 @@ def day_of(text: str) -> datetime.date:
     """The date of eight digits.
 
     Raises:
-        ValueError: it is no date.
+        ValueError: it is no date from 1970 to 9998.
 
     >>> day_of("20190720")
     datetime.date(2019, 7, 20)
     """
     digits = re.fullmatch("([0-9]{4})([0-9]{2})([0-9]{2})", text)
     try:
-        if digits is not None:
+        if digits is not None and int(digits[1]) in _YEARS:
             return datetime.date(int(digits[1]), int(digits[2]), int(digits[3]))
     except ValueError:
         pass
@@ -149,17 +150,46 @@ class PassSchedule:
     def after(self, key: PassKey) -> Optional[PassKey]:
         """The pass that follows a pass, or the end of the day before for pass 0; None after the last one.
 
-        A key before the schedule, of a run that ended on an earlier day, is followed by the first pass.
+        A key before the schedule, of a run that ended on an earlier day, is followed by the first pass, whatever its
+        number: passes may have been of another length then.
 
         Raises:
-            ValueError: a day has no such pass.
+            ConfigError: a day has no such pass: it was begun with passes of another length.
         """
-        if not 0 <= key.number <= self.passes_per_day:
-            raise ValueError(f"pass {key.number}: a day has the passes 1 to {self.passes_per_day}")
         if key.day < self.start_day:
             return self.first
+        self._check_number(key)
         following = PassKey(next_day(key.day), 1) if self.ends_day(key) else PassKey(key.day, key.number + 1)
         return following if following.day <= self.end_day else None
+
+    def end_of_day_due(self, done: Optional[PassKey]) -> bool:
+        """Whether a run that goes on from the state after ``done`` has to end that day first: shrink, base export,
+        and the checkpoint that ages the rows.
+
+        It ended, or was killed, between the checkpoint of the day's last pass and that of the end of the day,
+        ``PassKey(next_day(day), 0)``. Nothing is due where there is no state. A day before ``start_day`` is taken to
+        have had as many passes.
+
+        Raises:
+            ConfigError: a day of the schedule has no such pass.
+
+        >>> schedule = PassSchedule("20190720", "20190721", split_interval=60)
+        >>> [schedule.end_of_day_due(PassKey(*key)) for key in (("20190720", 24), ("20190721", 0), ("20190721", 6))]
+        [True, False, False]
+        """
+        if done is None:
+            return False
+        if done.day >= self.start_day:
+            self._check_number(done)
+        return self.ends_day(done)
+
+    def _check_number(self, key: PassKey) -> None:
+        if not 0 <= key.number <= self.passes_per_day:
+            raise ConfigError(
+                f"split_interval = {self.split_interval}, split_per_pass = {self.split_per_pass}: a day has the passes "
+                f"1 to {self.passes_per_day}, but {key.day} is trained to pass {key.number}; expected the values it "
+                f"was begun with, or a later start_day"
+            )
 
     def passes(self, done: Optional[PassKey] = None) -> Iterator[PassKey]:
         """The passes in order; those after ``done`` where it is given."""

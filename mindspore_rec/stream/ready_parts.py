@@ -89,12 +89,12 @@ def ready_parts(
 
     Raises:
         ConfigError: at once, where there is no train_data_dir, or ``data_donefile`` is no name.
-        UserError: at once, where nothing is waited for and a split folder is not there.
+        UserError: at once, where nothing is waited for and a split folder is not there; it names the first.
     """
     there = LocalFolders() if folders is None else folders
     if not train_data_dir or not there.is_folder(train_data_dir):
         raise ConfigError(f"train_data_dir = {train_data_dir!r}: expected a folder that is there")
-    if "/" in data_donefile:
+    if "/" in data_donefile or data_donefile in (".", ".."):
         raise ConfigError(f"data_donefile = {data_donefile!r}: expected the name of a file in each split, no path")
     if not data_donefile:
         _check_folders(schedule, train_data_dir, done, there)
@@ -134,10 +134,10 @@ def _paths(schedule: PassSchedule, train_data_dir: str, key: PassKey) -> List[st
 
 
 def _check_folders(schedule: PassSchedule, train_data_dir: str, done: Optional[PassKey], there: Folders) -> None:
-    wanted = [path for key in schedule.passes(done) for path in _paths(schedule, train_data_dir, key)]
-    missing = [path for path in wanted if not there.is_folder(path)]
-    if missing:
-        raise UserError(
-            f"train_data_dir: {len(missing)} of {len(wanted)} split folders are not there, first {missing[0]!r}; "
-            f"expected all of them, or a data_donefile to wait for"
-        )
+    for key in schedule.passes(done):
+        for path in _paths(schedule, train_data_dir, key):
+            if not there.is_folder(path):
+                raise UserError(
+                    f"train_data_dir: the split folder {path!r} is not there; expected those of all passes up to "
+                    f"{schedule.end_day}, or a data_donefile to wait for"
+                )

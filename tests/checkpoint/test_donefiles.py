@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -138,3 +139,74 @@ def test_going_on_from_the_newest_that_is_whole(tmp_path: Path, caplog: pytest.L
     assert donefiles.newest(tmp_path, lambda path: path == FIRST.path) == FIRST
     assert "skipping model/20190721/0/" in caplog.text
     assert donefiles.newest(tmp_path, lambda path: False) is None
+
+
+OTHER = SavedCheckpoint(FIRST.at, 9, "again/20190720/6/")
+
+
+def test_a_pass_trained_again_adds_a_line_and_the_last_one_counts(tmp_path: Path) -> None:
+    for saved in (FIRST, SECOND, OTHER):
+        assert donefiles.add_checkpoint(tmp_path, saved)
+    assert donefiles.checkpoints(tmp_path) == [SECOND, OTHER]
+    assert not donefiles.add_checkpoint(tmp_path, OTHER)
+    assert donefiles.newest(tmp_path, lambda path: path != SECOND.path) == OTHER
+    assert donefiles.add_checkpoint(tmp_path, FIRST), "a line that no longer counts is no reason to leave it out"
+    assert donefiles.newest(tmp_path, lambda path: path != SECOND.path) == FIRST
+    lines = (tmp_path / "donefile.txt").read_text("utf-8").splitlines()
+    assert lines == [saved.line() for saved in (FIRST, SECOND, OTHER, FIRST)]
+
+
+@pytest.mark.parametrize(
+    ("add", "read"), [(donefiles.add_base, donefiles.bases), (donefiles.add_patch, donefiles.patches)]
+)
+def test_an_export_made_again_adds_a_line(add: Callable[..., bool], read: Callable[..., Any], tmp_path: Path) -> None:
+    again = replace(BASE, id=90, key=90)
+    assert add(tmp_path, BASE) and add(tmp_path, PATCH) and add(tmp_path, again)
+    assert read(tmp_path) == [PATCH, again]
+    assert not add(tmp_path, again)
+
+
+def test_the_later_of_two_lines_of_a_pass_is_the_newest(tmp_path: Path) -> None:
+    (tmp_path / "donefile.txt").write_text(f"{FIRST.line()}\n{OTHER.line()}\n", "utf-8")
+    assert donefiles.newest(tmp_path, lambda path: True) == OTHER
+
+
+@pytest.mark.parametrize(
+    ("add", "saved"),
+    [
+        (donefiles.add_checkpoint, replace(FIRST, at=PassKey("20190720", -1))),
+        (donefiles.add_checkpoint, replace(FIRST, at=PassKey("20190732", 1))),
+        (donefiles.add_checkpoint, replace(FIRST, at=PassKey("2019-07-20", 1))),
+        (donefiles.add_checkpoint, replace(FIRST, key=-7)),
+        (donefiles.add_checkpoint, replace(FIRST, key="x\t1")),
+        (donefiles.add_checkpoint, replace(FIRST, path="")),
+        (donefiles.add_checkpoint, replace(FIRST, path="a\udc80")),
+        (donefiles.add_base, replace(BASE, key=-1)),
+        (donefiles.add_patch, replace(PATCH, id=1.5)),
+        (donefiles.add_patch, replace(PATCH, monitor_data="\udc80")),
+        (donefiles.add_patch, replace(PATCH, monitor_data=None)),
+    ],
+)
+def test_what_would_not_be_read_as_it_is_is_not_written(add: Callable[..., bool], saved: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be written to"):
+        add(tmp_path, saved)
+    assert os.listdir(tmp_path) == []
+
+
+def test_lines_that_end_in_a_carriage_return_stay_as_they_are(tmp_path: Path) -> None:
+    text = PATCH.line() + "\r\n"
+    (tmp_path / "patch_donefile.txt").write_bytes(text.encode())
+    donefiles.add_patch(tmp_path, BASE)
+    assert (tmp_path / "patch_donefile.txt").read_bytes() == f"{text}{BASE.line()}\n".encode()
+
+
+def test_a_file_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    donefiles.add_checkpoint(tmp_path, FIRST)
+    size = (tmp_path / "donefile.txt").stat().st_size
+    monkeypatch.setattr(donefiles, "MAX_BYTES", size)
+    with pytest.raises(CheckpointError, match=r"donefile.txt: one line more than the"):
+        donefiles.add_checkpoint(tmp_path, SECOND)
+    assert donefiles.checkpoints(tmp_path) == [FIRST]
+    monkeypatch.setattr(donefiles, "MAX_BYTES", size - 1)
+    with pytest.raises(CheckpointError, match=rf"donefile.txt: longer than {size - 1} bytes"):
+        donefiles.checkpoints(tmp_path)

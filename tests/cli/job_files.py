@@ -85,7 +85,8 @@ runner:
   print_interval: 1
 phase: [{name: phase, dataset_name: dataset}]
 dataset:
-- {name: dataset, type: InmemoryDataset, data_path: "{workspace}/data", batch_size: 32, thread_num: 3}
+- {name: dataset, type: InmemoryDataset, data_format: feasign_slot, data_path: "{workspace}/data", batch_size: 32,
+   thread_num: 3}
 """
 
 

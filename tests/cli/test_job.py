@@ -12,6 +12,8 @@ import yaml
 
 from mindspore_rec.cli.job import dump_job, load_job, schedule_of
 from mindspore_rec.config import ConfigError
+from mindspore_rec.data import part_formats
+from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.job_config import EpochRunner, Job, OnlineRunner
 from tests.cli.job_files import FLAT, LISTS, SAME_IN_LISTS, builtins, job_file
 
@@ -36,8 +38,32 @@ def test_the_list_style(tmp_path: Path) -> None:
     assert (phase.name, phase.model) == ("phase_train", str(tmp_path / "model.py"))
     assert phase.dataset.data_path == str(tmp_path / "train_data")
     assert (phase.dataset.type, phase.dataset.batch_size) == ("DataLoader", 2)
-    assert (phase.dataset.label_slot, phase.dataset.feature_slots) == ("click", ("1", "2", "3"))
-    assert (phase.dataset.dense_sizes, phase.dataset.file_format) == ({"dense_var": 13}, "named_slots")
+    assert (phase.dataset.sparse_slots, phase.dataset.dense_slots) == ("click 1 2 3", "dense_var:13")
+
+
+@pytest.mark.parametrize("name", ["feasign_slot", "slot_feasign", "raw_tsv", "parquet"])
+def test_the_formats_are_those_that_parts_are_read_in(name: str, tmp_path: Path) -> None:
+    assert callable(getattr(part_formats, name))
+    for text, key in ((LISTS, "dataset.dataset_train.data_format"), (FLAT, "runner.data_format")):
+        (runner,) = loaded(tmp_path, text, f"{key}={name}").runners
+        assert runner.phases[0].dataset.data_format == name
+
+
+@pytest.mark.parametrize("slots", ["", "click 1 2 3"])
+def test_the_style_says_the_format_and_not_the_slots(slots: str, tmp_path: Path) -> None:
+    for text, key, name in (
+        (LISTS.replace("  dense_slots: dense_var:13\n", ""), "dataset.dataset_train", "slot_feasign"),
+        (FLAT, "runner", "feasign_slot"),
+    ):
+        (runner,) = loaded(tmp_path, text, f"{key}.sparse_slots={slots}", f"{key}.data_format=").runners
+        assert runner.phases[0].dataset.data_format == name
+
+
+def test_slots_are_what_a_schema_takes(tmp_path: Path) -> None:
+    slots = "label " + " ".join(map(str, range(9000)))
+    job = loaded(tmp_path, FLAT, f"runner.sparse_slots={slots[:16000]}", "runner.dense_slots='价格:9999 b:1'")
+    dataset = job.runners[0].phases[0].dataset
+    assert SlotSchema.from_keys(dataset.sparse_slots, dataset.dense_slots).dense_dim == 10000
 
 
 @pytest.mark.parametrize(
@@ -73,7 +99,7 @@ def test_the_flat_style(tmp_path: Path) -> None:
     (phase,) = runner.phases
     assert phase.model == str(tmp_path / "model.py")
     assert (phase.dataset.data_path, phase.dataset.batch_size) == (str(tmp_path / "data"), 32)
-    assert (phase.dataset.type, phase.dataset.file_format) == ("InmemoryDataset", "feasign_slot")
+    assert (phase.dataset.type, phase.dataset.data_format) == ("InmemoryDataset", "feasign_slot")
     assert job.hyper_parameters["layer_sizes"] == [512, 256, 128]
     accessor = job.table_parameters["embedding"].accessor
     assert (accessor.embedx_threshold, accessor.ctr_accessor_param.base_threshold) == (10, 1.5)
@@ -130,6 +156,7 @@ def test_overrides_of_the_flat_style(tmp_path: Path) -> None:
     assert job.table_parameters["wide"].accessor.embedx_threshold == 2
 
 
+LARGE = "0x" + "F" * 6000
 FLAT_ERRORS = [
     ("runner.sync_mode=geo", "runner.sync_mode = 'geo' (-o): expected sync or async; geo, heter and gpubox are not"),
     ("runner.sync_mode=heter", "runner.sync_mode = 'heter'"),
@@ -151,15 +178,24 @@ FLAT_ERRORS = [
     ("runner.data_sleep_second=.inf", "runner.data_sleep_second = inf (-o): expected a finite number"),
     ("runner.data_sleep_second=nan", "runner.data_sleep_second = nan (-o): expected a finite number"),
     ("runner.data_sleep_second=soon", "runner.data_sleep_second = 'soon' (-o): expected a number"),
-    ("runner.data_donefile=a/b", "runner.data_donefile = 'a/b'"),
+    ("runner.data_donefile=a/b", "runner.data_donefile = 'a/b' (-o): expected the name of a file in each split"),
+    ("runner.data_donefile=.", "runner.data_donefile = '.' (-o): expected the name of a file in each split"),
+    ("runner.data_donefile=..", "runner.data_donefile = '..'"),
+    ('runner.data_donefile="a\\0"', "runner.data_donefile = 'a"),
+    ('runner.data_donefile="\\uD800"', "expected the name of a file in each split"),
+    ("runner.data_donefile=" + "点" * 86, "expected the name of a file in each split"),
     ("runner.epochs=3", "unknown key 'runner.epochs' (-o): class online_train trains a pass once"),
     ("runner.use_gpu=true", "unknown key 'runner.use_gpu' (-o): the key is device"),
     ("runner.pipe_command=x", "the format of the files is named by data_format"),
     ("runner.selected_gpus='0,0'", "expected GPU numbers that differ"),
     ("runner.class=online_trian", "runner.class = 'online_trian' (-o): expected one of train, infer, online_train"),
-    ("runner.dense_slots=a", "runner.dense_slots = 'a' (-o): expected names that differ with their sizes"),
-    ("runner.dense_slots='a:1 a:2'", "expected names that differ with their sizes"),
-    ("runner.sparse_slots=click 1 1", "runner.sparse_slots = 'click 1 1' (-o): expected names that differ"),
+    ("runner.dense_slots=a", "runner.dense_slots (-o): dense_slots: 'a', expected name:width"),
+    ("runner.dense_slots='a:1'", "runner.dense_slots (-o): sparse_slots: empty, expected the label's slot"),
+    ("runner.sparse_slots=click 1 1", "runner.sparse_slots (-o): slot '1': is there twice"),
+    ("runner.sparse_slots='click a:b'", "runner.sparse_slots (-o): slot 'a:b': expected a printable name"),
+    ("runner.sparse_slots=click", "runner.sparse_slots (-o): 0 slots beside the label"),
+    ("runner.data_format=named_slots", "runner.data_format = 'named_slots' (-o): expected one of feasign_slot"),
+    ("runner.data_format=criteo", "runner.data_format = 'criteo' (-o): expected one of feasign_slot, slot_feasign"),
     ("runner.reader_type=Magic", "runner.reader_type = 'Magic' (-o): expected one of DataLoader"),
     ("runner=5", "runner (-o): expected a mapping of keys, or a list of runners"),
     ("runners.a=5", "unknown key 'runners'"),
@@ -177,6 +213,19 @@ FLAT_ERRORS = [
         "table_parameters.a.accessor.embed_sgd_param.adagrad.weight_bounds=[1, 1]",
         "expected the least weight, then the largest",
     ),
+    (
+        "table_parameters.a.accessor.embed_sgd_param.adagrad.weight_bounds=['-inf', 'inf']",
+        "such as -10,10; both finite",
+    ),
+    ("workspace=" + "w" * 300, "workspace = 'www"),
+    ('workspace="a\\0b"', "workspace = 'a\\x00b'"),
+    ("workspace=" + LARGE, "more than 64 bits"),
+    ("mode=" + LARGE, "more than 64 bits"),
+    ("mode=[" + LARGE + "]", "more than 64 bits"),
+    ("runner.name=" + LARGE, "more than 64 bits"),
+    ("runner.print_interval=" + LARGE, "more than 64 bits"),
+    ("hyper_parameters={? " + LARGE + " : 1}", "more than 64 bits"),
+    ("hyper_parameters=!!set {a}", "has a set; expected mappings"),
 ]
 
 
@@ -202,6 +251,13 @@ LIST_ERRORS: List[tuple] = [
     ("phase.phase_train.model='{workspace}/net.py'", "phase.phase_train.model = '{workspace}/net.py' (-o): expected a"),
     ("dataset.dataset_train.batch_size=-1", "dataset.dataset_train.batch_size = -1 (-o): expected a whole number >= 1"),
     ("dataset.dataset_train.data_path=", "dataset.dataset_train.data_path is not given"),
+    ("phase.phase_train.model=" + "m" * 300, "phase.phase_train.model = 'mmm"),
+    ("phase.phase_train.dataset_name=" + LARGE, "more than 64 bits"),
+    (
+        "dataset.dataset_train.dense_slots='1:2'",
+        "dataset.dataset_train.sparse_slots (config.yaml), dataset.dataset_train.dense_slots (-o): slot '1': is there",
+    ),
+    ("dataset.dataset_infer.sparse_slots=click", "dataset.dataset_infer.sparse_slots (-o): 0 slots beside the label"),
     ("dataset=", "dataset (-o): expected a list of entries with names"),
     ("phase=[{model: a}]", "phase (-o): expected entries with a name"),
     ("phase=[{name: a, dataset_name: d}, {name: a}]", "expected names that differ, found 'a' twice"),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Optional
 
 import pytest
 
 from mindspore_rec.config import ConfigError
 from mindspore_rec.data.part_prefetch import prefetched
 from mindspore_rec.stream.pass_schedule import PassSchedule
-from mindspore_rec.stream.ready_parts import Part, Stop, ready_parts
+from mindspore_rec.stream.ready_parts import Folders, LocalFolders, Part, Stop, ready_parts
 
 DAY = "20190720"
 SCHEDULE = PassSchedule(DAY, DAY, split_interval=360)
@@ -26,8 +26,8 @@ def split(folder: Path, name: str, *, done: bool) -> None:
         (path / "ok").touch()
 
 
-def parts(folder: Path, stop: Stop) -> Iterator[Part]:
-    return ready_parts(SCHEDULE, str(folder), stop, data_donefile="ok", data_sleep_second=0.01)
+def parts(folder: Path, stop: Stop, folders: Optional[Folders] = None) -> Iterator[Part]:
+    return ready_parts(SCHEDULE, str(folder), stop, data_donefile="ok", data_sleep_second=0.01, folders=folders)
 
 
 def test_with_donefiles_and_not_past_the_end(tmp_path: Path) -> None:
@@ -57,8 +57,17 @@ def test_one_is_ready_before_it_is_asked_for() -> None:
 def test_closing_ends_the_waiting(tmp_path: Path) -> None:
     split(tmp_path, "0000", done=True)
     split(tmp_path, "0600", done=False)
-    ahead = prefetched(lambda stop: parts(tmp_path, stop), threading.Event())
+    looks = threading.Semaphore(0)
+
+    class Looked(LocalFolders):
+        def is_file(self, path: str) -> bool:
+            if path.endswith("0600/ok"):
+                looks.release()
+            return super().is_file(path)
+
+    ahead = prefetched(lambda stop: parts(tmp_path, stop, Looked()), threading.Event())
     next(ahead)
+    assert looks.acquire(timeout=DEADLINE) and looks.acquire(timeout=DEADLINE), "the second look follows a wait"
     closing = threading.Thread(target=ahead.close, daemon=True)  # type: ignore[attr-defined]
     closing.start()
     closing.join(DEADLINE)

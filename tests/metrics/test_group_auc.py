@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Iterator
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,46 @@ def test_ends_and_groups_of_one_class() -> None:
     assert metric.auc() == 0.25
     metric.reset()
     assert metric.state()["groups"].size == 0
+
+
+@pytest.mark.parametrize("buckets", [2, 4096, 65536])
+def test_a_probability_of_one_is_in_the_last_bucket(buckets: int) -> None:
+    metric = GroupAUC(buckets)
+    metric.update([1, 1], [1, 0], [1.0, 0.0])
+    assert metric.state()["bucket"].tolist() == [0, buckets - 1]
+    assert metric.auc() == 1.0
+
+
+def test_a_batch_costs_no_look_at_those_before_it() -> None:
+    class Counted(list):
+        looks = 0
+
+        def __iter__(self) -> Iterator[Any]:
+            Counted.looks += 1
+            return super().__iter__()
+
+    metric = GroupAUC()
+    metric._cells = Counted()
+    for group in range(100):
+        metric.update([group], [1], [0.5])
+    assert Counted.looks == 0
+    assert metric.state()["groups"].size == 100
+
+
+def test_groups_of_a_list_keep_all_of_their_bits() -> None:
+    groups = [2**63 + 1, 2**63 + 2, 1, -1, 2**64 - 1]
+    metric = GroupAUC()
+    metric.update(groups, [1] * 5, [0.5] * 5)
+    assert metric.state()["groups"].tolist() == [1, 2**63 + 1, 2**63 + 2, 2**64 - 1]
+    metric.update(tuple(np.array(groups[:3], np.uint64)), [1] * 3, [0.5] * 3)
+    metric.update(np.array([-1], np.int32), [1], [0.5])
+    assert metric.state()["positives"].tolist() == [2, 2, 2, 3]
+
+
+@pytest.mark.parametrize("group", [2**64, -(2**63) - 1, 1.0, True, "1", None, [1]])
+def test_a_group_that_is_no_64_bit_number_is_refused(group: Any) -> None:
+    with pytest.raises(ValueError, match="groups must be whole numbers of 64 bits, got"):
+        GroupAUC().update([group], [1], [0.5])
 
 
 @pytest.mark.parametrize(

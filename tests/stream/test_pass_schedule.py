@@ -48,11 +48,33 @@ def test_what_follows_a_pass() -> None:
         ("20190802", 0): None,
         ("20190901", 1): None,
         ("20180101", 2): ("20190730", 1),
+        ("20190729", 288): ("20190730", 1),  # of a schedule with more passes
     }
     assert {key: schedule.after(PassKey(*key)) for key in follows} == follows
-    with pytest.raises(ValueError, match="pass 3: a day has the passes 1 to 2"):
-        schedule.after(PassKey("20190730", 3))
+    for day in ("20190730", "20190802"):
+        with pytest.raises(ConfigError) as error:
+            schedule.after(PassKey(day, 3))
+        said = f"split_interval = 720, split_per_pass = 1: a day has the passes 1 to 2, but {day} is trained to pass 3"
+        assert said in str(error.value)
     assert schedule.ends_day(PassKey("20190730", 2)) and not schedule.ends_day(PassKey("20190730", 1))
+
+
+def test_whether_the_end_of_a_day_is_due() -> None:
+    schedule = PassSchedule("20190730", "20190801", split_interval=720)
+    due = {
+        None: False,
+        ("20190730", 0): False,
+        ("20190730", 1): False,
+        ("20190730", 2): True,
+        ("20190731", 0): False,
+        ("20190801", 2): True,  # of the last day too
+        ("20190802", 0): False,
+        ("20190729", 2): True,
+        ("20190729", 288): False,  # of a schedule with more passes
+    }
+    assert {key: schedule.end_of_day_due(key and PassKey(*key)) for key in due} == due
+    with pytest.raises(ConfigError, match="20190730 is trained to pass 3"):
+        schedule.end_of_day_due(PassKey("20190730", 3))
 
 
 def test_passes_after_those_done() -> None:
@@ -86,7 +108,10 @@ def test_an_impossible_schedule_is_refused(wrong: Dict[str, Any], part: str) -> 
 
 def test_days() -> None:
     assert next_day("20200228") == "20200229"
-    for wrong in ("2020022٩", "00000000", "20201301"):
+    assert list(PassSchedule("99981230", "99981231").days()) == ["99981230", "99981231"]
+    assert PassSchedule("99981231", "99981231", 1440).after(PassKey("99981231", 1)) is None
+    assert day_of("19700101").year == 1970
+    for wrong in ("2020022٩", "00000000", "20201301", "19691231", "00010101", "99990101", "99991231"):
         with pytest.raises(ValueError, match="is no day such as"):
             day_of(wrong)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Callable, List
 
@@ -102,10 +103,26 @@ def test_a_missing_folder_is_an_error_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="train_data_dir = ''"):
         ready_parts(SCHEDULE, "", Looks())
     fill(tmp_path, "0000", "0600", "1200")
-    with pytest.raises(UserError, match=rf"1 of 4 split folders are not there, first '.*/{DAY}/1800'"):
+    with pytest.raises(UserError, match=rf"the split folder '.*/{DAY}/1800' is not there"):
         ready_parts(SCHEDULE, str(tmp_path), Looks())
-    with pytest.raises(ConfigError, match="data_donefile = 'a/b'"):
-        ready_parts(SCHEDULE, str(tmp_path), Looks(), data_donefile="a/b")
+    for name in ("a/b", ".", ".."):
+        with pytest.raises(ConfigError, match=re.escape(f"data_donefile = {name!r}")):
+            ready_parts(SCHEDULE, str(tmp_path), Looks(), data_donefile=name)
+
+
+def test_no_folder_after_the_first_that_is_missing_is_looked_at(tmp_path: Path) -> None:
+    fill(tmp_path, "0000", "0600")
+    asked: List[str] = []
+
+    class Asked(LocalFolders):
+        def is_folder(self, path: str) -> bool:
+            asked.append(path)
+            assert len(asked) < 10
+            return super().is_folder(path)
+
+    with pytest.raises(UserError, match=f"{DAY}/1200"):
+        ready_parts(PassSchedule(DAY, "99981231", 360), str(tmp_path), Looks(), folders=Asked())
+    assert asked == [str(tmp_path), *(f"{tmp_path}/{DAY}/{split}" for split in ("0000", "0600", "1200"))]
 
 
 def test_no_folder_past_the_end_is_looked_at(tmp_path: Path) -> None:
