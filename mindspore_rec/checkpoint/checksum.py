@@ -7,6 +7,7 @@ can be made of the parts of a file that is not written in order.
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterable, Iterator
@@ -93,6 +94,7 @@ def _sha256(parts: Iterable[bytes]) -> str:
 
 def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)  # the kernel reads further ahead
         while block := file.read(_BLOCK):
             yield block
 
