@@ -31,7 +31,7 @@ class DirectFile:
         self._direct: Optional[int] = None
         try:
             os.truncate(self._file, size)
-            self._direct = os.open(path, os.O_WRONLY | getattr(os, "O_DIRECT", 0)) if hasattr(os, "O_DIRECT") else None
+            self._direct = os.open(path, os.O_WRONLY | os.O_DIRECT)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 self.close()
