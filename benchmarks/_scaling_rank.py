@@ -21,7 +21,7 @@ from _step_split import Split, SplitExchange
 from mindspore_rec.config import ModelConfig
 from mindspore_rec.distributed.exchange import Alone, Exchange
 from mindspore_rec.distributed.ranks import Ranks, open_exchange
-from mindspore_rec.distributed.rounds import rounds
+from mindspore_rec.distributed.rounds import Rounds
 from mindspore_rec.logs import quiet_mindspore
 
 EXACT_ROWS = 1024
@@ -53,7 +53,7 @@ def make_step(exchange: Exchange, exact_rows: int = 0) -> Any:
 def train(step: Any, given: List[Batch], exchange: Exchange) -> List[float]:
     """Train batches in step with the other ranks, as `online_train` does; seconds from end to end of steps."""
     ends = [time.perf_counter()]
-    for batch, _ in filter(None, rounds(((batch, None) for batch in given), exchange, lambda: False)):
+    for batch, _ in filter(None, Rounds(((batch, None) for batch in given), exchange, lambda: False)):
         step(*batch)
         ends.append(time.perf_counter())
     return np.diff(ends).tolist()
