@@ -1,0 +1,138 @@
+"""A model.py, built in or a user's: loaded, and made into a network.
+
+A model.py defines ``Settings``, a `HyperParameters`, and ``Network``, a `SlotNetwork` made as
+``Network(settings, schema, padding_id, tables)``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, Mapping, Optional, Type
+
+from mindspore import nn
+
+from mindspore_rec.config import ConfigError
+from mindspore_rec.data.slot_schema import SlotSchema
+from mindspore_rec.job_config import TableParameters
+from mindspore_rec.models.slot_network import LOGIT, HyperParameters, SlotNetwork
+
+PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a model.py defines.
+
+    Attributes:
+        path: of the file.
+        name: ``CATEGORY/NAME`` of a built-in model, else the path.
+        settings: its section of hyper-parameters.
+        network: its network.
+    """
+
+    path: Path
+    name: str
+    settings: Type[HyperParameters]
+    network: Type[SlotNetwork]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model with its settings, for certain data.
+
+    Attributes:
+        file: the model.py.
+        settings: of its `ModelFile.settings`.
+        schema: slots of the data; those of fields, where each is one id with a weight.
+        padding_id: id that stands for nothing; None where every id is one.
+        tables: rules of its tables, by name.
+    """
+
+    file: ModelFile
+    settings: HyperParameters
+    schema: SlotSchema
+    padding_id: Optional[int]
+    tables: Mapping[str, TableParameters]
+
+    def network(self) -> SlotNetwork:
+        """A new network.
+
+        Raises:
+            ConfigError: it cannot be made of these slots and settings.
+        """
+        try:
+            return self.file.network(self.settings, self.schema, self.padding_id, self.tables)
+        except ValueError as error:
+            raise ConfigError(f"{self.file.name}: {error}") from None
+
+    def optimizer(self, network: SlotNetwork) -> nn.Optimizer:
+        """The optimizer of its dense parameters."""
+        given = self.settings.optimizer
+        kinds = {"adam": nn.Adam, "adagrad": nn.Adagrad, "sgd": nn.SGD}
+        return kinds[given.optimizer_class](network.trainable_params(), learning_rate=given.learning_rate)
+
+    def describe(self) -> Dict[str, Any]:
+        """What a checkpoint keeps, JSON-able; `described` makes a model of it."""
+        return {
+            "model": self.file.name,
+            "hyper_parameters": self.settings.model_dump(mode="json", by_alias=True),
+            "label": self.schema.label,
+            "sparse": list(self.schema.sparse),
+            "dense": [[name, width] for name, width in self.schema.dense],
+            "padding_id": self.padding_id,
+            "tables": {name: table.model_dump(mode="json", by_alias=True) for name, table in self.tables.items()},
+        }
+
+
+def described(fields: Mapping[str, Any], file: ModelFile) -> Model:
+    """The model that `Model.describe` told of, made with a model.py."""
+    return Model(
+        file,
+        file.settings(**fields["hyper_parameters"]),
+        SlotSchema(fields["label"], tuple(fields["sparse"]), tuple((name, width) for name, width in fields["dense"])),
+        fields["padding_id"],
+        {name: TableParameters(**table) for name, table in fields["tables"].items()},
+    )
+
+
+def load_model_file(path: Path) -> ModelFile:
+    """Load a model.py.
+
+    Raises:
+        ConfigError: it cannot be loaded, or does not define what it must.
+    """
+    path = path.resolve()
+    builtin = PACKAGE in path.parents
+    name = "/".join(path.relative_to(PACKAGE).parts[:-1]) if builtin else str(path)
+    module = _imported(path, builtin)
+    settings, network = getattr(module, "Settings", None), getattr(module, "Network", None)
+    for key, found, base in (("Settings", settings, HyperParameters), ("Network", network, SlotNetwork)):
+        if not (isinstance(found, type) and issubclass(found, base)):
+            raise ConfigError(f"{path}: expected a class {key} derived from {base.__module__}.{base.__name__}")
+    assert settings is not None and network is not None
+    if LOGIT not in network.all_vars:
+        raise ConfigError(f"{path}: all_vars = {network.all_vars}: expected {LOGIT!r} among them")
+    return ModelFile(path, name, settings, network)
+
+
+def _imported(path: Path, builtin: bool) -> ModuleType:
+    if builtin:
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        return importlib.import_module(".".join((*__name__.split(".")[:-1], *parts)))
+    name = f"msrec_model_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path}: expected a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # MindSpore's graph mode looks for the source of classes by their module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file raises is told in one line
+        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+    return module
