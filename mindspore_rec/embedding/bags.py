@@ -96,6 +96,9 @@ class Pool:
         bags: what is pooled.
         pooling: "sum", "mean" or "max".
 
+    Attributes:
+        values: v.
+
     >>> pool = Pool(Bags(1, np.array([7, 8]), np.array([0, 2, 2])), "mean")
     >>> pool.forward(np.array([[1.0], [3.0]], np.float32)).tolist()
     [[2.0], [0.0]]
@@ -106,6 +109,7 @@ class Pool:
     def __init__(self, bags: Bags, pooling: str) -> None:
         if pooling not in POOLINGS:
             raise ValueError(f"pooling = {pooling!r}: expected one of {', '.join(POOLINGS)}")
+        self.values = int(bags.offsets[-1])
         self._offsets = bags.offsets
         self._factors = _factors(bags, mean=pooling == "mean")
         self._largest: Optional[np.ndarray] = np.empty(0, np.int32) if pooling == "max" else None
@@ -123,7 +127,7 @@ class Pool:
 
     def backward(self, grads: np.ndarray) -> np.ndarray:
         """Return the gradients of the values, [v, dim], of those of the bags, float[bags, dim]; after `forward`."""
-        found = np.zeros((int(self._offsets[-1]), grads.shape[1]), grads.dtype)
+        found = np.zeros((self.values, grads.shape[1]), grads.dtype)
         if self._largest is None:
             _spread(grads, self._offsets, self._factors, found)
         else:

@@ -15,6 +15,7 @@ from typing import Any, Iterator, Sequence, Tuple
 import numpy as np
 from numba import njit
 
+from mindspore_rec.embedding.bag_ids import BagIds
 from mindspore_rec.embedding.dedupe import DistinctIds
 
 SMALLEST, LARGEST = 1e-6, 1e6
@@ -46,6 +47,8 @@ def smallest_of_columns(distinct: DistinctIds, by_column: np.ndarray, widths: Se
     >>> smallest_of_columns(batch, np.array([1.0, 0.5], np.float32), [2]).tolist()  # 7 occurs under both
     [0.5, 0.5, 1.0]
     """
+    if isinstance(distinct, BagIds):
+        return distinct.smallest_of_columns(by_column, _largest(by_column.dtype))
     least = np.full(distinct.ids.size, _largest(by_column.dtype), by_column.dtype)
     for values, inverse in _calls(distinct, np.split(by_column, np.cumsum(widths)[:-1]), widths):
         _least_by_column(inverse, values, least)
@@ -60,6 +63,8 @@ def sum_of_rows(distinct: DistinctIds, by_row: np.ndarray, widths: Sequence[int]
     >>> sum_of_rows(batch, np.array([1.0, 0.5], np.float32), [2]).tolist()
     [1.5, 1.0, 0.5]
     """
+    if isinstance(distinct, BagIds):
+        return distinct.sum_of_rows(by_row)
     sums = np.zeros(distinct.ids.size, np.float32)
     for values, inverse in _calls(distinct, [by_row] * len(widths), widths):
         _sum_by_row(inverse, values, sums)

@@ -12,6 +12,7 @@ from mindspore import dtype as mstype
 from mindspore.common import initializer
 
 from mindspore_rec.embedding.admission import LARGEST_COUNT, Admission, Always, ByField, MinCount
+from mindspore_rec.embedding.bags import POOLINGS
 from mindspore_rec.embedding.eviction import Eviction, Unseen
 from mindspore_rec.embedding.id_values import field_factors
 from mindspore_rec.embedding.initial import Constant, Initial, Normal, Uniform
@@ -47,6 +48,7 @@ class HashEmbeddingLookup(nn.Cell):
         eviction: one or more rules of `mindspore_rec.embedding.eviction`, instead of evict_filter_value.
         max_rows: bound on the rows; 0: none but host memory.
         max_bytes: bound on the memory of the table; 0: none but 80 % of the host's, for all tables together.
+        pooling: what becomes of several ids in a place (`Bags`): "sum", "mean" or "max" of their rows.
         field_learning_rates: a factor of the optimizer's learning rate for each column of the ids, 1e-6 to 1e6. Where
             the network calls the lookup several times, for the columns of all calls, one call after another. An id
             under several columns of a batch takes the smallest of their factors. Default: all 1.
@@ -74,6 +76,7 @@ class HashEmbeddingLookup(nn.Cell):
         eviction: Union[Eviction, Sequence[Eviction]] = (),
         max_rows: int = 0,
         max_bytes: int = 0,
+        pooling: str = "sum",
         field_learning_rates: Optional[Sequence[float]] = None,
     ) -> None:
         super().__init__()
@@ -82,8 +85,10 @@ class HashEmbeddingLookup(nn.Cell):
         _check("sparse", sparse, sparse is True, "True: rows are in a hash table")
         positive = max_norm is None or (isinstance(max_norm, Real) and 0 < max_norm < np.inf)
         _check("max_norm", max_norm, positive, "a positive number or None")
+        _check("pooling", pooling, pooling in POOLINGS, f"one of {', '.join(POOLINGS)}")
         self.embedding_size = embedding_size
         self.max_norm = max_norm
+        self.pooling = pooling
         self.table_name = name
         # Rows and steps of the table that belongs to a framework checkpoint; see train/framework_checkpoint.py.
         self.table_stamp = Parameter(Tensor(np.zeros(2, np.int64)), name="table_stamp", requires_grad=False)

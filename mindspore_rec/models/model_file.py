@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Mapping, Optional, Type
+from typing import Any, Dict, Mapping, Optional, Type, TypeVar
 
 from mindspore import nn
 
@@ -23,6 +23,7 @@ from mindspore_rec.job_config import TableParameters
 from mindspore_rec.models.slot_network import LOGIT, HyperParameters, SlotNetwork
 
 PACKAGE = Path(__file__).parent
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,17 @@ def load_model_file(path: Path) -> ModelFile:
     builtin = PACKAGE in path.parents
     name = "/".join(path.relative_to(PACKAGE).parts[:-1]) if builtin else str(path)
     module = _imported(path, builtin)
-    settings, network = getattr(module, "Settings", None), getattr(module, "Network", None)
-    for key, found, base in (("Settings", settings, HyperParameters), ("Network", network, SlotNetwork)):
-        if not (isinstance(found, type) and issubclass(found, base)):
-            raise ConfigError(f"{path}: expected a class {key} derived from {base.__module__}.{base.__name__}")
-    assert settings is not None and network is not None
+    settings, network = _class(module, "Settings", HyperParameters), _class(module, "Network", SlotNetwork)
     if LOGIT not in network.all_vars:
         raise ConfigError(f"{path}: all_vars = {network.all_vars}: expected {LOGIT!r} among them")
     return ModelFile(path, name, settings, network)
+
+
+def _class(module: ModuleType, name: str, base: Type[T]) -> Type[T]:
+    found = getattr(module, name, None)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ConfigError(f"{module.__file__}: expected a class {name} derived from {base.__module__}.{base.__name__}")
+    return found
 
 
 def _imported(path: Path, builtin: bool) -> ModuleType:

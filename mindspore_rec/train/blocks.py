@@ -8,25 +8,32 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 from mindspore import Parameter, Tensor
 
+from mindspore_rec.embedding.bag_ids import BagIds, bags_of_ids, distinct_of_bags
+from mindspore_rec.embedding.bags import Pool
 from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
 from mindspore_rec.embedding.id_values import exact_sums, smallest_of_columns, sum_of_rows
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.embedding.ranges import in_parallel
 from mindspore_rec.embedding.table import Prepared
-from mindspore_rec.train.hoist import LookupCall
+from mindspore_rec.train.hoist import Input, LookupCall
 
 IdsKey = Tuple[Tuple[int, Tuple[int, ...]], ...]
 
 
 @dataclass
 class TableBlocks:
-    """All calls of one lookup: a block of rows for each, in buffers that are filled anew every step."""
+    """All calls of one lookup: a block of rows for each, in buffers that are filled anew every step.
+
+    Attributes:
+        pools: what pooled the rows of the batch that the buffers hold, for each call that reads bags.
+    """
 
     cell: HashEmbeddingLookup
     calls: List[LookupCall]
     buffers: List[np.ndarray]
     rows: Tuple[Parameter, ...]
     ids: Tuple[Parameter, ...]
+    pools: Sequence[Optional[Pool]] = ()
 
     @property
     def key(self) -> IdsKey:
@@ -44,21 +51,34 @@ class TableBlocks:
 
     def read(self, batch: Prepared, rows: int) -> None:
         """Gather the rows of a batch of `rows` rows."""
-        if len(self.buffers) == 1:
+        if len(self.buffers) == 1 and not isinstance(batch.distinct, BagIds):
             used = rows * self.widths[0]
             self.cell.table.read(batch, out=self.buffers[0].reshape(-1, self.cell.embedding_size)[:used])
+            self.pools = [None]
             self.publish(rows)
         else:
-            self.fill(self.cell.table.read(batch), rows)
+            self.fill(self.cell.table.read(batch), rows, batch.distinct)
 
-    def fill(self, gathered: np.ndarray, rows: int) -> None:
-        """Take over float32[n, dim], the rows of all calls for a batch of `rows` rows."""
-        begin = 0
-        for buffer, width in zip(self.buffers, self.widths):
-            count = rows * width
-            buffer.reshape(-1, self.cell.embedding_size)[:count] = gathered[begin : begin + count]
+    def fill(self, gathered: np.ndarray, rows: int, distinct: DistinctIds) -> None:
+        """Take over float32[n, dim], the rows of all calls for a batch of `rows` rows with these ids."""
+        begin, dim = 0, self.cell.embedding_size
+        bags = distinct.bags if isinstance(distinct, BagIds) else ()
+        self.pools = [Pool(each, self.cell.pooling) for each in bags] or [None] * len(self.buffers)
+        for k, (buffer, width) in enumerate(zip(self.buffers, self.widths)):
+            pool, into = self.pools[k], buffer.reshape(-1, dim)[: rows * width]
+            count = pool.values if pool is not None else rows * width
+            if pool is not None:
+                pool.forward(gathered[begin : begin + count], out=into)
+            else:
+                into[:] = gathered[begin : begin + count]
             begin += count
         self.publish(rows)
+
+    def gradients(self, grads: Sequence[np.ndarray], rows: int) -> np.ndarray:
+        """Return [n, dim], the gradients of the gathered rows, from those of the buffers, [capacity, ..., dim]."""
+        parts = [grad[:rows].reshape(-1, self.cell.embedding_size) for grad in grads]
+        parts = [part if pool is None else pool.backward(part) for part, pool in zip(parts, self.pools)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def publish(self, rows: int) -> None:
         """Hand buffers with so many rows to the graph, which is done with them once the outputs have been read."""
@@ -93,7 +113,7 @@ class BatchBlocks:
         for table in self.tables:
             table.cell.use_blocks(table.rows, table.ids)
 
-    def fill(self, inputs: Sequence[np.ndarray], rows: int, create: bool) -> List[Any]:
+    def fill(self, inputs: Sequence[Input], rows: int, create: bool) -> List[Any]:
         """Gather the rows of the first `rows` rows of `inputs`; the rest of the blocks becomes zero.
 
         Args:
@@ -106,16 +126,15 @@ class BatchBlocks:
         self.fill_ids(inputs)
         return prepared
 
-    def distinct(self, inputs: Sequence[np.ndarray], rows: int) -> Dict[IdsKey, DistinctIds]:
+    def distinct(self, inputs: Sequence[Input], rows: int) -> Dict[IdsKey, DistinctIds]:
         """Return the distinct ids of the first `rows` rows of `inputs`, by what tables read."""
         shared: Dict[IdsKey, DistinctIds] = {}
         for table in self.tables:
             if table.key not in shared:
-                ids = [call.ids(inputs)[:rows].reshape(-1) for call in table.calls]
-                shared[table.key] = distinct_ids(ids[0] if len(ids) == 1 else np.concatenate(ids))
+                shared[table.key] = _distinct(table.calls, inputs, rows)
         return shared
 
-    def copy_rows(self, whole: BatchBlocks, begin: int, rows: int, inputs: Sequence[np.ndarray]) -> None:
+    def copy_rows(self, whole: BatchBlocks, begin: int, rows: int, inputs: Sequence[Input]) -> None:
         """Take over `rows` rows from row `begin` on of the blocks of a larger batch; `inputs` are those of the part."""
         for table, source in zip(self.tables, whole.tables):
             for buffer, larger in zip(table.buffers, source.buffers):
@@ -123,7 +142,7 @@ class BatchBlocks:
             table.publish(rows)
         self.fill_ids(inputs)
 
-    def fill_ids(self, inputs: Sequence[np.ndarray]) -> None:
+    def fill_ids(self, inputs: Sequence[Input]) -> None:
         """Hand the ids to lookups that tell calls apart by them."""
         for table in self.tables:
             for k, parameter in enumerate(table.ids):
@@ -148,9 +167,8 @@ class BatchBlocks:
         """Yield float32[n, dim] for each table, the gradients of the rows of the first `rows` rows of the batch."""
         k = 0
         for table in self.tables:
-            parts = [grad[:rows].reshape(-1, table.cell.embedding_size) for grad in grads[k : k + len(table.calls)]]
+            yield table.gradients(grads[k : k + len(table.calls)], rows)
             k += len(table.calls)
-            yield parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def sum_gradients(
         self, prepared: Sequence[Any], grads: Sequence[np.ndarray], rows: int, scale: float
@@ -192,6 +210,15 @@ class BatchBlocks:
                 clicks = sum_of_rows(distinct, by_row, table.widths)
             rates = table.by_column(distinct, table.cell.field_factors)
             host.apply(batch, total, rates, clicks=clicks, seconds=seconds)
+
+
+def _distinct(calls: Sequence[LookupCall], inputs: Sequence[Input], rows: int) -> DistinctIds:
+    read = [call.bags(inputs, rows) for call in calls]
+    if any(bags is not None for bags in read):
+        places = [bags or bags_of_ids(call.ids(inputs)[:rows]) for call, bags in zip(calls, read)]
+        return distinct_of_bags(places)
+    ids = [call.ids(inputs)[:rows].reshape(-1) for call in calls]
+    return distinct_ids(ids[0] if len(ids) == 1 else np.concatenate(ids))
 
 
 def _make(calls: List[LookupCall], capacity: int) -> TableBlocks:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import numpy as np
 from mindspore import Tensor, nn
 
+from mindspore_rec.distributed.exchange import Exchange
 from mindspore_rec.train.blocks import BatchBlocks
-from mindspore_rec.train.host_step import HostStep, MaskedLoss, array_of, pad, tensor_of
+from mindspore_rec.train.host_step import HostStep, MaskedLoss, array_of, hide, pad, tensor_of
 
 
 class EvalStep(HostStep):
@@ -37,7 +38,21 @@ class EvalStep(HostStep):
 
 
 class PredictStep(HostStep):
-    """`step(*inputs)` returns the output of the network; no table is touched."""
+    """`step(*inputs)` returns the output of the network; no table is touched.
+
+    Collective where there are several ranks; each then gives batches of at most `rows` rows, or of none.
+
+    Args:
+        network: the network.
+        exchange, owners: as of `RecModel`.
+        rows: in a batch; 0: any number.
+    """
+
+    def __init__(
+        self, network: nn.Cell, exchange: Optional[Exchange] = None, owners: Sequence[int] = (), rows: int = 0
+    ) -> None:
+        super().__init__(network, exchange, owners)
+        hide(self, "_rows", rows)
 
     def graph(self, blocks: BatchBlocks) -> nn.Cell:
         """Return the outputs of the network."""
@@ -47,7 +62,7 @@ class PredictStep(HostStep):
         """Predict one batch of any size."""
         arrays = [array_of(column) for column in inputs]
         rows = arrays[0].shape[0]
-        capacity = _bucket(rows)
+        capacity = self._rows or _bucket(rows)
         padded = [pad(array, capacity) for array in arrays]
         graph, blocks = self.blocks(padded, capacity)
         blocks.fill(padded, rows, create=False)

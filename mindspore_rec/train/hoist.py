@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
+from mindspore_rec.embedding.bags import Bags
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
+
+Input = Union[np.ndarray, Bags]
+
+
+def graph_array(given: Input) -> np.ndarray:
+    """What the graph is given of an input of the network."""
+    return given.placeholder if isinstance(given, Bags) else given
 
 
 @dataclass(frozen=True)
@@ -29,9 +37,15 @@ class LookupCall:
     columns: Tuple[int, ...]
     shape: Tuple[int, ...]
 
-    def ids(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the ids of this call, int64 [rows, columns]; a view where all columns are read in order."""
+    def bags(self, inputs: Sequence[Input], rows: int) -> Optional[Bags]:
+        """Return what this call reads of the first `rows` rows; None where there is one id in each place."""
         source = inputs[self.input_index]
+        return source.first_rows(rows).of_columns(self.columns) if isinstance(source, Bags) else None
+
+    def ids(self, inputs: Sequence[Input]) -> np.ndarray:
+        """Return the ids of this call, int64 [rows, columns], a view where all columns are read in order; of bags
+        what the graph gets in their place."""
+        source = graph_array(inputs[self.input_index])
         flat = source.reshape(source.shape[0], -1)
         if self.columns != tuple(range(flat.shape[1])):
             flat = flat[:, list(self.columns)]
@@ -55,12 +69,13 @@ def lookup_cells(network: nn.Cell) -> List[HashEmbeddingLookup]:
     return list(found.values())
 
 
-def trace_lookups(network: nn.Cell, inputs: Sequence[np.ndarray]) -> List[LookupCall]:
+def trace_lookups(network: nn.Cell, given: Sequence[Input]) -> List[LookupCall]:
     """Run `network` once on inputs whose integers are replaced by codes, and read off what each lookup was given.
 
     Raises:
         ValueError: ids were computed, or mix several inputs.
     """
+    inputs = [graph_array(column) for column in given]
     coded: List[np.ndarray] = []
     owners: List[int] = []
     base = 0

@@ -8,9 +8,10 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from mindspore_rec.distributed.exchange import Alone, Exchange
+from mindspore_rec.embedding.bags import Bags
 from mindspore_rec.train.blocks import BatchBlocks
 from mindspore_rec.train.graph_thread import GraphThread
-from mindspore_rec.train.hoist import LookupCall, lookup_cells, trace_lookups
+from mindspore_rec.train.hoist import Input, LookupCall, graph_array, lookup_cells, trace_lookups
 from mindspore_rec.train.losses import by_row
 from mindspore_rec.train.sharded_blocks import ShardedBlocks
 
@@ -48,7 +49,7 @@ class HostStep(nn.Cell):
         hide(self, "_calls", None)
         hide(self, "_graphs", {})
 
-    def blocks(self, inputs: Sequence[np.ndarray], capacity: int) -> Tuple[Any, BatchBlocks]:
+    def blocks(self, inputs: Sequence[Input], capacity: int) -> Tuple[Any, BatchBlocks]:
         """Return the compiled graph of this capacity and its blocks; `inputs` are padded to it."""
         if capacity not in self._graphs:
             if self._calls is None:
@@ -75,15 +76,22 @@ def hide(cell: nn.Cell, name: str, value: object) -> None:
     object.__setattr__(cell, name, value)
 
 
-def array_of(column: Any) -> np.ndarray:
+def array_of(column: Any) -> Any:
+    """Return the array of a column of a batch; bags as they are."""
+    if isinstance(column, Bags):
+        return column
     return column.asnumpy() if isinstance(column, Tensor) else np.asarray(column)
 
 
-def tensor_of(array: np.ndarray) -> Tensor:
-    return Tensor.from_numpy(np.ascontiguousarray(array))
+def tensor_of(array: Input) -> Tensor:
+    """Return what the graph is given of a column."""
+    return Tensor.from_numpy(np.ascontiguousarray(graph_array(array)))
 
 
-def pad(array: np.ndarray, rows: int) -> np.ndarray:
+def pad(array: Any, rows: int) -> Any:
+    """Return a column with zeros, or empty bags, behind it for so many rows."""
+    if isinstance(array, Bags):
+        return array.padded(rows)
     if array.shape[0] == rows:
         return array
     padded = np.zeros((rows, *array.shape[1:]), array.dtype)

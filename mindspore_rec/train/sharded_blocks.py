@@ -18,7 +18,7 @@ from mindspore_rec.embedding.ranges import in_parallel
 from mindspore_rec.embedding.row_store import repeat_rows
 from mindspore_rec.embedding.table import Prepared
 from mindspore_rec.train.blocks import BatchBlocks, IdsKey, TableBlocks
-from mindspore_rec.train.hoist import LookupCall
+from mindspore_rec.train.hoist import Input, LookupCall
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ShardedBlocks(BatchBlocks):
         answered = {key: route.answer(self._values(key, prepared)) for key, route in routes.items()}
         return self._fill(routes, prepared, answered, rows)
 
-    def fetch(self, inputs: Sequence[np.ndarray], rows: int) -> Fetched:
+    def fetch(self, inputs: Sequence[Input], rows: int) -> Fetched:
         """Ask for the rows of a batch whose turn has not come, as they are now; no table changes."""
         routes = self._routes(self.distinct(inputs, rows))
         found = in_parallel(self._find, self._with(routes))
@@ -77,7 +77,7 @@ class ShardedBlocks(BatchBlocks):
             answered[key] = route.answer(np.concatenate([self._values(key, found), flags], axis=1))
         return Fetched(routes, answered, known)
 
-    def fill_fetched(self, inputs: Sequence[np.ndarray], rows: int, fetched: Fetched) -> List[Routed]:
+    def fill_fetched(self, inputs: Sequence[Input], rows: int, fetched: Fetched) -> List[Routed]:
         """As `fill` where ids get rows, with rows as they were when they were fetched; those of new ids as they are."""
         routes = fetched.routes
         prepared = in_parallel(self._preparation(routes), self._with(routes))
@@ -128,7 +128,7 @@ class ShardedBlocks(BatchBlocks):
         for table, route in self._with(routes):
             begin, width = begins[table.key], table.cell.embedding_size
             weights = np.ascontiguousarray(answered[table.key][:, begin : begin + width])
-            table.fill(repeat_rows(weights, route.distinct.inverse), rows)
+            table.fill(repeat_rows(weights, route.distinct.inverse), rows, route.distinct)
             begins[table.key] += width
         return [Routed(route, batch) for (_, route), batch in zip(self._with(routes), prepared)]
 

@@ -12,6 +12,7 @@ from mindspore_rec.distributed.dense_sum import combine
 from mindspore_rec.distributed.exchange import Exchange
 from mindspore_rec.train.blocks import BatchBlocks
 from mindspore_rec.train.graph_thread import GraphThread, nothing
+from mindspore_rec.train.hoist import graph_array
 from mindspore_rec.train.host_step import HostStep, MaskedLoss, array_of, hide, pad, tensor_of
 from mindspore_rec.train.sharded_blocks import ShardedBlocks
 
@@ -133,7 +134,7 @@ class TrainStep(HostStep):
             prepared = blocks.fill_fetched(inputs, rows, fetched)
         else:
             prepared = blocks.fill(inputs, rows, create=True)
-        given = [padded[-1] if labelled else mask, mask, *inputs]
+        given = [padded[-1] if labelled else mask, mask, *[graph_array(column) for column in inputs]]
         if self.exact_rows:
             found = self._compute_by_blocks(blocks, given, rows)
         else:
