@@ -37,13 +37,16 @@ class PartDataset:
         read: makes the chunks of rows, each time the data set is read.
         schema: of the rows.
         batch_size: rows in a batch.
+
+    Attributes:
+        stopped: whether it was asked to end.
     """
 
     def __init__(self, read: Callable[[], Iterator[ReadRows]], schema: SlotSchema, batch_size: int) -> None:
         self.batch_size = batch_size
         self._read, self._schema = read, schema
         self._infos: List[PartInfo] = []
-        self._stopped = False
+        self.stopped = False
         self.final_info: Optional[PartInfo] = None
 
     def get_dataset_size(self) -> int:
@@ -52,13 +55,13 @@ class PartDataset:
 
     def stop(self) -> None:
         """End after the batch that is being read."""
-        self._stopped = True
+        self.stopped = True
 
     def create_tuple_iterator(self, **options: Any) -> Iterator[Columns]:
         """The batches."""
         self.final_info = None
         for rows, rejected in batches(self._read(), self.batch_size):
-            if self._stopped:
+            if self.stopped:
                 return
             if not len(rows):
                 self.final_info = PartInfo(rejected)

@@ -57,7 +57,7 @@ class TrainerState:
     window: Optional[ProgressiveWindow] = None
     config: Mapping[str, Any] = field(default_factory=dict)
     kept: Mapping[str, Kept] = field(default_factory=dict)
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._copies: Arrays = {}
