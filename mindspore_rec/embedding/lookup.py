@@ -12,6 +12,7 @@ from mindspore import dtype as mstype
 from mindspore.common import initializer
 
 from mindspore_rec.embedding.admission import LARGEST_COUNT, Admission, Always, ByField, MinCount
+from mindspore_rec.embedding.delta_score import DeltaScore
 from mindspore_rec.embedding.eviction import Eviction, Unseen
 from mindspore_rec.embedding.id_values import field_factors
 from mindspore_rec.embedding.initial import Constant, Initial, Normal, Uniform
@@ -50,6 +51,7 @@ class HashEmbeddingLookup(nn.Cell):
         field_learning_rates: a factor of the optimizer's learning rate for each column of the ids, 1e-6 to 1e6. Where
             the network calls the lookup several times, for the columns of all calls, one call after another. An id
             under several columns of a batch takes the smallest of their factors. Default: all 1.
+        delta_score: keep how much the scores of ids grew since an export saved them, for exports of what changed.
 
     Inputs:
         ids, int64 [batch, fields]. Outputs: float32 [batch, fields, embedding_size].
@@ -75,6 +77,7 @@ class HashEmbeddingLookup(nn.Cell):
         max_rows: int = 0,
         max_bytes: int = 0,
         field_learning_rates: Optional[Sequence[float]] = None,
+        delta_score: Optional[DeltaScore] = None,
     ) -> None:
         super().__init__()
         _check("embedding_size", embedding_size, _is_whole(embedding_size) and embedding_size >= 1, "a positive int")
@@ -98,6 +101,7 @@ class HashEmbeddingLookup(nn.Cell):
             eviction=_eviction(evict_filter_value, eviction),
             max_rows=max_rows,
             max_bytes=max_bytes,
+            delta_score=delta_score,
             name=name,
         )
         # Past Cell.__setattr__: blocks are set anew for each compiled shape and are no parameters of the network.
