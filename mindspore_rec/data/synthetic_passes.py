@@ -8,9 +8,10 @@ category, brand and price, and its position on the page. Slots 12 to 15 have sev
 (1 to 4), tags of the item (1 to 5), categories seen last (0 to 6) and words of the query (0 to 4). A value is a feature
 id: 64 bits, a half of them above 2^63, none 0.
 
-**Clicks.** The label is 1 with probability sigmoid(logit). The logit is an intercept, an effect of every value (a normal
-draw, as strong as its slot: the effects of several values add), a product of draws for age and category, and a step
-where the item's category is among the interests of the user.
+**Clicks.** The label is 1 with probability sigmoid(logit). The logit is an intercept, an effect of every value (a
+normal draw, as strong as its slot: the effects of several values add), a product of draws for age and category, and a
+step where the item's category is among the interests of the user. The AUC of the true probabilities, the oracle, is
+0.80; small models come near it, as most of it is effects of some 1800 ids that occur again and again.
 
 **Ids change.** Every `Population` is replaced by new ids bit by bit: of 100 items 30 are others a day later, with
 attributes and effects of their own. So a model meets ids it has not trained, and predicts a pass less well than it
@@ -19,7 +20,6 @@ will have learned it.
 
 from __future__ import annotations
 
-import datetime
 from typing import Dict, List, NamedTuple
 
 import numpy as np
@@ -40,10 +40,10 @@ EFFECTS: Dict[str, float] = {
 SPARSE_SLOTS = " ".join((LABEL, *EFFECTS))
 """As a job's ``sparse_slots``."""
 
-_AGES, _CITIES, _DEVICES, _HOURS, _CATEGORIES, _BRANDS, _PRICES, _POSITIONS, _TAGS, _WORDS = (
-    *(7, 30, 5, 24),
-    *(20, 50, 10, 4, 100, 120),
-)
+# How many different values there are.
+_AGES, _CITIES, _DEVICES = 7, 30, 5
+_CATEGORIES, _BRANDS, _PRICES, _POSITIONS = 20, 50, 10, 4
+_TAGS, _WORDS = 100, 120
 _INTERCEPT = -1.75
 _AGE_CATEGORY, _MATCH = 0.35, 0.70
 _POPULARITY = 1.7  # of a rank: its share of draws is like rank ** (1 / _POPULARITY - 1)
@@ -90,12 +90,13 @@ def split_rows(seed: int, day: str, minute: int, rows: int) -> SplitRows:
     Raises:
         ValueError: an argument is outside its range, or the day is none.
 
-    >>> split_rows(7, "20190720", 60, 10).lines[0].split()[:2]
+    >>> split_rows(7, "20190720", 60, 10).lines[0].split()[:3]
+    [b'0:1', b'15665850856554529329:2', b'10064269861794623307:3']
     """
     if seed < 0 or rows < 0 or not 0 <= minute < MINUTES:
         raise ValueError(f"seed, rows and minute must be at least 0, the last below {MINUTES}")
-    days = (day_of(day) - datetime.date(2000, 1, 1)).days
-    random = np.random.Generator(np.random.PCG64([seed, days + 1_000_000, minute]))
+    days = day_of(day).toordinal()
+    random = np.random.Generator(np.random.PCG64([seed, days, minute]))
     values = _values(random, days + minute / MINUTES, minute // 60, rows)
     logits = np.full(rows, _INTERCEPT) + _interactions(values)
     ids = {}
@@ -122,7 +123,7 @@ def _values(random: np.random.Generator, time: float, hour: int, rows: int) -> D
     }
     single = {
         **{"2": user, "3": _attribute(user, 3, _AGES), "4": _attribute(user, 4, _CITIES)},
-        **{"5": _attribute(user, 5, _DEVICES), "6": np.full(rows, hour % _HOURS)},
+        **{"5": _attribute(user, 5, _DEVICES), "6": np.full(rows, hour)},
         **{"7": item, "8": _attribute(item, 8, _CATEGORIES), "9": _attribute(item, 9, _BRANDS)},
         **{"10": _attribute(item, 10, _PRICES), "11": random.integers(0, _POSITIONS, rows)},
     }
