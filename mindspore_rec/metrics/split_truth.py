@@ -69,5 +69,5 @@ def oracle(path: Path, schedule: PassSchedule) -> Dict[PassKey, PassSummary]:
 def _metrics(fields: Mapping[str, Any]) -> PassMetrics:
     metrics = PassMetrics()
     metrics.counts[:, fields["buckets"]] = fields["negatives"], fields["positives"]
-    metrics.sums[:] = fields["sums"]
+    metrics.sums[:] = np.reshape(fields["sums"], metrics.sums.shape)
     return metrics
