@@ -17,6 +17,7 @@ from mindspore_rec.stream.ready_parts import Part
 
 SCHEDULE = PassSchedule("20190720", "20190721", 360, 2)
 NAMES = [name for key in SCHEDULE.passes() for name in SCHEDULE.folders(key)]
+AT_ONCE = Pace()
 SPLITS = Splits(seed=7, rows=25, files=2, donefile="data.done")
 
 
@@ -42,7 +43,7 @@ class Clock:
         self.now += seconds
 
 
-def write(root: Path, splits: Splits = SPLITS, pace: Pace = Pace()) -> Tuple[int, List[Tuple[str, SplitRows]], Clock]:
+def write(root: Path, splits: Splits = SPLITS, pace: Pace = AT_ONCE) -> Tuple[int, List[Tuple[str, SplitRows]], Clock]:
     told: List[Tuple[str, SplitRows]] = []
 
     def written(name: str, rows: SplitRows) -> None:
