@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+import json
+from typing import Dict, List, Mapping, Optional
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from mindspore_rec.stream.pass_schedule import PassKey
 
 class DayMetrics:
     """Sums the passes of a day. Its state goes into each checkpoint, so that a run that goes on sums the same passes.
+
+    Attributes:
+        records: of the passes, in the order they were added.
 
     Examples:
         >>> day, metrics = DayMetrics(), PassMetrics()
@@ -30,21 +34,17 @@ class DayMetrics:
         self._groups: Dict[Stage, GroupAUC] = {}
 
     def add(self, key: PassKey, stage: Stage, metrics: PassMetrics, groups: Optional[GroupAUC] = None) -> PassRecord:
-        """Count a pass; the first one of another day begins that day.
+        """Count a stage of a pass. One of another day, or one that was there already, begins a new sum.
 
         Args:
             key: day and pass.
             stage: of the pass.
             metrics: of all its rows, those of all workers.
             groups: likewise; None where there are none.
-
-        Raises:
-            ValueError: the day has this stage of the pass already.
         """
-        if self.records and self.records[0].day != key.day:
+        there = [(record.day, record.number, record.stage) for record in self.records]
+        if (there and there[0][0] != key.day) or (key.day, key.number, stage) in there:
             self.reset()
-        if any((record.number, record.stage) == (key.number, stage) for record in self.records):
-            raise ValueError(f"day {key.day}, pass {key.number}: {stage} is counted already")
         gauc = None if groups is None else groups.auc()
         record = PassRecord(key.day, key.number, stage, 1, metrics.summary(), gauc)
         self.records.append(record)
@@ -70,31 +70,32 @@ class DayMetrics:
         self._sums.clear()
         self._groups.clear()
 
-    def state(self) -> Tuple[Dict[str, Any], Dict[str, np.ndarray]]:
-        """For a checkpoint: what is JSON-able (``records``), and arrays with names such as ``Infer.counts``."""
-        arrays: Dict[str, np.ndarray] = {}
+    def state(self) -> Dict[str, np.ndarray]:
+        """For a checkpoint: ``records`` uint8, JSON text, and arrays such as ``Infer.counts``."""
+        text = json.dumps([record.fields() for record in self.records])
+        arrays: Dict[str, np.ndarray] = {"records": np.frombuffer(text.encode(), np.uint8)}
         for stage, total in self._sums.items():
             arrays.update({f"{stage}.counts": total.counts.copy(), f"{stage}.sums": total.sums.copy()})
         for stage, groups in self._groups.items():
             arrays.update({f"{stage}.groups.{name}": array for name, array in groups.state().items()})
-        return {"records": [record.fields() for record in self.records]}, arrays
+        return arrays
 
-    def load_state(self, fields: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from what `state` returned.
 
         Raises:
             ValueError: it is none.
         """
         self.reset()
-        self.records = [PassRecord.read(record) for record in fields["records"]]
+        self.records = [PassRecord.read(fields) for fields in json.loads(state["records"].tobytes())]
         for stage in STAGES:
-            if f"{stage}.sums" not in arrays:
+            if f"{stage}.sums" not in state:
                 continue
             total = self._sums.setdefault(stage, PassMetrics())
-            total.counts = arrays[f"{stage}.counts"]
-            total.sums[:] = arrays[f"{stage}.sums"]
+            total.counts = state[f"{stage}.counts"]
+            total.sums[:] = state[f"{stage}.sums"]
             start = f"{stage}.groups."
-            groups = {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
+            groups = {name[len(start) :]: array for name, array in state.items() if name.startswith(start)}
             if groups:
                 self._groups[stage] = GroupAUC(int(groups["buckets"]))
                 self._groups[stage].add(groups)

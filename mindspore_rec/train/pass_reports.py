@@ -1,20 +1,17 @@
-"""What pass-by-pass training tells those who watch it: log lines, the table of a day, ``metrics.jsonl``, progress."""
+"""What people and programs look at while passes are trained: progress, the table of a day, ``metrics.jsonl``."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Protocol, Tuple
-
-import numpy as np
+from typing import Dict, List, Optional, Protocol
 
 from mindspore_rec.metrics.day_metrics import DayMetrics
 from mindspore_rec.metrics.day_table import day_table
-from mindspore_rec.metrics.group_auc import GroupAUC
-from mindspore_rec.metrics.pass_log import metric_line
-from mindspore_rec.metrics.pass_metrics import PassMetrics
 from mindspore_rec.metrics.pass_records import PassRecord, Stage, append_records
 from mindspore_rec.stream.pass_schedule import PassKey
+from mindspore_rec.train.part_metrics import PartMetrics
+from mindspore_rec.train.trainer_state import Kept
 
 logger = logging.getLogger(__name__)
 
@@ -45,60 +42,50 @@ class NoBars:
         """See `ProgressBars`."""
 
 
-class PassReports:
-    """The reports of a run, made by the rank that writes its checkpoints.
+class RunReports:
+    """`PassReports` of a run: bars, ``metrics.jsonl`` and the table of each day.
 
-    Report a pass before the checkpoint that holds it, with the `state` in it: a run that goes on from there then sums
-    the same day, and reports what it does again once more.
+    What a checkpoint needs is in `kept`: a run that goes on from it sums the same day, and writes the lines of the
+    passes it trains again once more, of which the last ones count.
 
     Args:
-        folder: ``model_save_path``, which is there.
+        folder: ``model_save_path``; None for a rank that does not write.
+        bars: show how far a pass is.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Optional[Path], bars: Optional[ProgressBars] = None) -> None:
         self._folder = folder
+        self._bars = bars or NoBars()
         self._day = DayMetrics()
+        self.kept: Dict[str, Kept] = {"day": self._day}
 
-    def end_stage(
-        self, key: PassKey, stage: Stage, metrics: PassMetrics, groups: Optional[GroupAUC] = None
-    ) -> PassRecord:
-        """Report a stage of a pass.
+    def begin_stage(self, key: PassKey, stage: Stage, rows: Optional[int]) -> None:
+        """A pass begins to be predicted or trained; ``rows`` are to come, None where that is not known."""
+        self._bars.begin_stage(key, stage, rows)
 
-        Args:
-            key: day and pass.
-            stage: of the pass.
-            metrics: of all its rows, those of all workers.
-            groups: likewise; None where there are none.
+    def advance(self, rows: int) -> None:
+        """So many rows more are done."""
+        self._bars.advance(rows)
+
+    def end_stage(self, key: PassKey, stage: Stage, metrics: PartMetrics) -> None:
+        """All of them are; call it before the checkpoint after the pass.
 
         Raises:
-            ValueError: it was reported already.
             OSError: ``metrics.jsonl`` cannot be written.
         """
-        record = self._day.add(key, stage, metrics, groups)
-        logger.info("%s", metric_line(key, stage, record.summary))
-        append_records(self._folder, [record])
-        return record
+        self._bars.end_stage()
+        self._append([self._day.add(key, stage, metrics.all, metrics.groups)])
 
-    def end_day(self) -> None:
-        """Report the day of the last pass, if any, and forget it.
+    def end_day(self, day: str) -> None:
+        """The last pass of a day is trained; call it before the checkpoint after the pass.
 
         Raises:
             OSError: ``metrics.jsonl`` cannot be written.
         """
         of_day = self._day.end()
-        if of_day:
-            logger.info("day %s is done\n%s", of_day[0].day, day_table([*self._day.records, *of_day]))
-            append_records(self._folder, of_day)
-        self._day.reset()
+        self._append(of_day)
+        logger.info("day %s is trained\n%s", day, day_table([*self._day.records, *of_day]))
 
-    def state(self) -> Tuple[Dict[str, Any], Dict[str, np.ndarray]]:
-        """The day so far, for a checkpoint: what is JSON-able, and arrays."""
-        return self._day.state()
-
-    def load_state(self, fields: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Continue from what `state` returned.
-
-        Raises:
-            ValueError: it is none.
-        """
-        self._day.load_state(fields, arrays)
+    def _append(self, records: List[PassRecord]) -> None:
+        if self._folder is not None:
+            append_records(self._folder, records)
