@@ -16,6 +16,7 @@ COMMANDS = {
     "table": "say what a checkpoint knows of an embedding table, or of one id",
     "channel": "make the keys of a channel between hosts",
     "chaos": "kill every part of the pipeline many times, and show that no row is lost or doubled",
+    "streaming-demo": "train pass by pass while data arrive, with the trainer killed on the way",
     "passes": "print the metrics of a pass-by-pass run as tables, and plot them",
     "synthetic": "write day files of synthetic clicks, and how likely each was",
     "synthetic-passes": "write folders of synthetic clicks for pass-by-pass training",

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Dict, List, Optional, Protocol
 
+from mindspore_rec.kill_points import reached
 from mindspore_rec.metrics.day_metrics import DayMetrics
 from mindspore_rec.metrics.day_table import day_table
 from mindspore_rec.metrics.pass_records import PassRecord, Stage, append_records
@@ -66,6 +67,7 @@ class RunReports:
     def advance(self, rows: int) -> None:
         """So many rows more are done."""
         self._bars.advance(rows)
+        reached("pass-rows")
 
     def end_stage(self, key: PassKey, stage: Stage, metrics: PartMetrics) -> None:
         """All of them are; call it before the checkpoint after the pass.
