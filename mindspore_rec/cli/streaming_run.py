@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence
+from typing import Callable, Dict, List, Sequence, Set
 
 from mindspore_rec.cli.processes import Programs
 from mindspore_rec.cli.streaming_kills import Kill
@@ -44,6 +44,7 @@ class StreamingRun:
         self.model, self.reference = folder / "model", folder / "reference"
         self._folder, self._programs, self._say = folder, programs, say
         self._ended: List[str] = []
+        self._waited_for: Set[str] = set()
 
     def run(self, writer: Sequence[str], kills: Sequence[Kill]) -> None:
         """Write, train and kill until all passes are trained, then train them once more without a break.
@@ -129,8 +130,13 @@ class StreamingRun:
         return UserError(f"{name} {what}; all it wrote is in {self._programs.log(name)}")
 
     def _relay(self, line: str) -> None:
-        if " Global Metric: " in line:
-            self._say(line.partition(" BUCKET_ERROR")[0].partition(" I ")[2])
+        """Show metrics, and once for each split that the trainer waits for it."""
+        said = line.partition(" I ")[2]
+        if " Global Metric: " in said:
+            self._say(said.partition(" BUCKET_ERROR")[0])
+        elif said.startswith("wait for data ready: ") and said not in self._waited_for:
+            self._waited_for.add(said)
+            self._say(said.replace(f"{self.data}/", ""))
 
 
 def environ() -> Dict[str, str]:
