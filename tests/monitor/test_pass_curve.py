@@ -84,10 +84,10 @@ def test_many_passes_have_few_marks(last_day: str, label: str) -> None:
     assert (axes.lines[0].get_marker() == "") == (len(axes.lines[0].get_xdata()) > 100)
 
 
-def test_passes_without_rows_are_left_out() -> None:
+def test_passes_without_rows_are_left_out(tmp_path: Path) -> None:
     empty = PassRecord(*PassKey("20190720", 99), "Infer", 1, PassMetrics().summary())
     with pytest.raises(UserError, match="no pass with rows"):
-        write_curve([empty, PassRecord("20190720", None, "Infer", 1, summary(0.7))], Path("a.png"), "")
+        write_curve([empty, PassRecord("20190720", None, "Infer", 1, summary(0.7))], tmp_path / "a.png", "")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.data.synthetic_passes import SPARSE_SLOTS
 from mindspore_rec.data.synthetic_tree import Splits, write_tree
-from mindspore_rec.job_config import DatasetConfig, OnlineRunner
+from mindspore_rec.job_config import DatasetConfig, OnlineRunner, TableParameters
 from mindspore_rec.metrics.pass_records import PassRecord, read_records
 from mindspore_rec.models.model_file import Model, load_model_file
 from mindspore_rec.models.rank.slot_dnn import model as slot_dnn
@@ -84,7 +84,9 @@ def run(data: Path, folder: Path, bars: Optional[NoBars] = None) -> List[PassKey
     )
     settings = slot_dnn.Settings(fc_sizes=(8,), sparse_feature_dim=3)
     schema = SlotSchema.from_keys(SPARSE_SLOTS)
-    model = Model(load_model_file(Path(slot_dnn.__file__)), settings, schema, 0, {})
+    rules = {"accessor": {"ctr_accessor_param": {"delete_threshold": 0.5}}}  # the end of a day removes rows
+    tables = {"embedding": TableParameters.model_validate(rules)}
+    model = Model(load_model_file(Path(slot_dnn.__file__)), settings, schema, 0, tables)
     passes = PassModel(runner, dataset, model, lambda job: NoFiles())
     return [trained.key for trained in train_passes(passes, RunReports(folder, bars))]
 
