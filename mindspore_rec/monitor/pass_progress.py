@@ -13,7 +13,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mindspore_rec.metrics.pass_records import Stage
-from mindspore_rec.stream.pass_schedule import PassKey
+from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule, day_of
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,7 @@ class PassProgress:
     """`ProgressBars` for people. While it is open on a terminal, log lines are written above the bars.
 
     Args:
-        passes_total: of the run.
-        passes_done: of them, by an earlier start.
+        schedule: of the run; passes before the first that is shown were done by an earlier start.
         stream: where bars go, if it is a terminal; else lines are logged; default: stderr.
         every_seconds: between two lines.
         clock: seconds, monotonic.
@@ -33,13 +32,14 @@ class PassProgress:
 
     def __init__(
         self,
-        passes_total: int,
-        passes_done: int = 0,
+        schedule: PassSchedule,
         stream: Optional[TextIO] = None,
         every_seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._total, self._done = passes_total, passes_done
+        self._schedule = schedule
+        self._total = schedule.passes_per_day * len(list(schedule.days()))
+        self._done = 0
         self._stream = sys.stderr if stream is None else stream
         self._every = every_seconds
         self._clock = clock
@@ -54,7 +54,7 @@ class PassProgress:
 
     def __enter__(self) -> PassProgress:
         if self._stream.isatty():
-            self._passes = self._bar(0, self._total, "pass", initial=self._done)
+            self._passes = self._bar(0, self._total, "pass")
             self._open.enter_context(logging_redirect_tqdm())
         return self
 
@@ -71,8 +71,9 @@ class PassProgress:
         """See `ProgressBars`."""
         self._key, self._stage, self._stage_rows, self._rows_done = key, stage, rows, 0
         self._began_at = self._clock()
+        self._show_done(self._passes_before(key))
         if self._passes is not None:
-            self._rows = self._bar(1, rows, "row", desc=f"{key.day} pass {key.number} {stage}")
+            self._rows = self._bar(1, rows, " rows", desc=f"{key.day} pass {key.number} {stage}")
 
     def advance(self, rows: int) -> None:
         """See `ProgressBars`."""
@@ -89,9 +90,17 @@ class PassProgress:
             self._rows.close()
             self._rows = None
         if self._stage == "Train":  # of the two stages the last
-            self._done += 1
-            if self._passes is not None:
-                self._passes.update()
+            self._show_done(self._passes_before(self._key) + 1)
+
+    def _passes_before(self, key: PassKey) -> int:
+        days = day_of(key.day).toordinal() - day_of(self._schedule.start_day).toordinal()
+        return days * self._schedule.passes_per_day + key.number - 1
+
+    def _show_done(self, passes: int) -> None:
+        self._done = passes
+        if self._passes is not None:
+            self._passes.n = passes
+            self._passes.refresh()
 
     def _line(self) -> str:
         of_all = "" if self._stage_rows is None else f" of {self._stage_rows:,}"
@@ -103,11 +112,11 @@ class PassProgress:
     def _bar(self, position: int, total: Optional[int], unit: str, **options: Any) -> tqdm[Any]:
         return tqdm(
             total=total,
-            unit=f" {unit}",
+            unit=unit,
             position=position,
             leave=position == 0,
             file=self._stream,
-            unit_scale=unit == "row",
+            unit_scale=position == 1,
             dynamic_ncols=True,
             **options,
         )

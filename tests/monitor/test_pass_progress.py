@@ -11,9 +11,10 @@ from typing import List
 import pytest
 
 from mindspore_rec.monitor.pass_progress import PassProgress
-from mindspore_rec.stream.pass_schedule import PassKey
+from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
 from mindspore_rec.train.pass_reports import ProgressBars
 
+SCHEDULE = PassSchedule("20190720", "20190721", 60, 4)
 KEY = PassKey("20190720", 3)
 
 
@@ -27,7 +28,7 @@ class Terminal(io.StringIO):
 def test_elsewhere_a_line_every_few_seconds(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     stream, now = io.StringIO(), [100.0]
-    with PassProgress(12, passes_done=2, stream=stream, every_seconds=10, clock=lambda: now[0]) as progress:
+    with PassProgress(SCHEDULE, stream=stream, every_seconds=10, clock=lambda: now[0]) as progress:
         bars: ProgressBars = progress
         bars.begin_stage(KEY, "Infer", 6000)
         for seconds in range(1, 22):
@@ -38,21 +39,24 @@ def test_elsewhere_a_line_every_few_seconds(caplog: pytest.LogCaptureFixture) ->
         now[0] += 9.0
         bars.advance(100)
         bars.end_stage()
-        bars.begin_stage(PassKey("20190720", 4), "Infer", None)
+        bars.begin_stage(PassKey("20190721", 1), "Infer", None)
         now[0] += 2.0
         bars.advance(7)
+        now[0] += 8.0
+        bars.advance(3)
     assert stream.getvalue() == ""
     assert caplog.messages == [
         "Day:20190720, Pass: 3, 2 of 12 passes done: predicted 2,000 of 6,000 rows, 200 rows/s",
         "Day:20190720, Pass: 3, 2 of 12 passes done: predicted 4,000 of 6,000 rows, 200 rows/s",
         "Day:20190720, Pass: 3, 2 of 12 passes done: trained 100 rows, 11 rows/s",
+        "Day:20190721, Pass: 1, 6 of 12 passes done: predicted 10 rows, 1 rows/s",
     ]
 
 
 def test_on_a_terminal_there_are_bars(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     stream, now = Terminal(), [0.0]
-    with PassProgress(12, passes_done=2, stream=stream, clock=lambda: now[0]) as progress:
+    with PassProgress(SCHEDULE, stream=stream, clock=lambda: now[0]) as progress:
         for stage in ("Infer", "Train"):
             progress.begin_stage(KEY, stage, 6000)  # type: ignore[arg-type]
             now[0] += 60.0
@@ -63,7 +67,7 @@ def test_on_a_terminal_there_are_bars(caplog: pytest.LogCaptureFixture) -> None:
     assert "20190720 pass 3 Infer" in shown and "20190720 pass 3 Train" in shown
     assert "6.00k" in shown
     last = shown.rstrip().split("\r")[-1]
-    assert "3/12" in last and " pass" in last
+    assert "3/12" in last and "pass" in last
 
 
 def test_lines_of_the_log_go_above_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +75,7 @@ def test_lines_of_the_log_go_above_the_bars(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "stderr", stream)
     handlers: List[logging.Handler] = [logging.StreamHandler(stream)]
     monkeypatch.setattr(logging.getLogger(), "handlers", handlers)
-    with PassProgress(2) as progress:
+    with PassProgress(SCHEDULE) as progress:
         progress.begin_stage(KEY, "Train", None)
         logging.getLogger("test").warning("between")
         assert "between\n" in stream.getvalue()
@@ -81,8 +85,8 @@ def test_lines_of_the_log_go_above_the_bars(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_stage_that_broke_off_leaves_no_bar() -> None:
     stream = Terminal()
-    with contextlib.suppress(KeyboardInterrupt), PassProgress(2, stream=stream) as progress:
+    with contextlib.suppress(KeyboardInterrupt), PassProgress(SCHEDULE, stream=stream) as progress:
         progress.begin_stage(KEY, "Train", 10)
         raise KeyboardInterrupt
-    assert "0/2" in stream.getvalue().rstrip().split("\r")[-1]
+    assert "2/12" in stream.getvalue().rstrip().split("\r")[-1]
     progress.advance(5)  # as after the end
