@@ -17,11 +17,11 @@ from mindspore_rec.kill_points import FILE_VARIABLE, VARIABLE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / "examples" / "streaming" / "config_online.yaml"
-POLL_SECONDS = 5.0
+POLL_SECONDS = 0.2
 SILENCE_SECONDS = 120.0
 """The trainer logs every pass and every look for data; after so long without a line something hangs."""
-PACE = {"interval": 0.5, "donefile_seconds": 0.3, "delay_split": 7, "delay_seconds": 4.0}
-"""Of the writer: with these the trainer, which takes seconds to start, waits for some passes and not for others."""
+PACE = {"interval": 0.4, "donefile_seconds": 0.3, "delay_split": 3, "delay_seconds": 3.0}
+"""Of the writer, which begins when the trainer waits for data: a split of the first pass comes after later ones."""
 
 
 class StreamingRun:
@@ -45,6 +45,7 @@ class StreamingRun:
         self._folder, self._programs, self._say = folder, programs, say
         self._ended: List[str] = []
         self._waited_for: Set[str] = set()
+        self._writer: List[str] = []
 
     def run(self, writer: Sequence[str], kills: Sequence[Kill]) -> None:
         """Write, train and kill until all passes are trained, then train them once more without a break.
@@ -58,7 +59,7 @@ class StreamingRun:
             KeyboardInterrupt: a signal came.
         """
         self.data.mkdir()
-        self._programs.start("writer", writer, environ())
+        self._writer = list(writer)
         for number, kill in enumerate(kills, 1):
             name, order = f"trainer-{number}", self._folder / f"kill-{number}"
             order.write_text(kill.order, "ascii")
@@ -104,8 +105,13 @@ class StreamingRun:
         self._programs.start(name, self.trainer(model_save_path), {**environ(), **extra}, self._relay)
         while name not in self._ended:
             self._attend()
+            if self._writer and self._waited_for:
+                self._programs.start("writer", self._writer, environ())
+                self._writer = []
             if self._programs.silence(name) > SILENCE_SECONDS:
                 raise self._failure(name, f"wrote nothing for {SILENCE_SECONDS:g} s")
+        if self._writer:
+            raise self._failure(name, "ended and did not wait for data")
         return self._programs.status(name) or 0
 
     def _await_writer(self) -> None:

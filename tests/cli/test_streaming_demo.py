@@ -27,6 +27,7 @@ from mindspore_rec.job_config import OnlineRunner
 
 KEYS = ["kills", "passes", "predict_auc_last", "train_auc_last", "auc_oracle", "resumed_exactly", "seconds"]
 WRITER = ["-c", "import pathlib, sys; print('written'); pathlib.Path('data/done').touch()"]
+WAIT = "print('12:00:00 I wait for data ready: 1', flush=True)\n"
 KILLED = """
 import os, pathlib, time
 from mindspore_rec.kill_points import reached
@@ -99,9 +100,14 @@ def test_the_trainer_is_killed_and_started_again(tmp_path: Path) -> None:
     ("kills", "code", "message"),
     [
         ([Kill("pass-rows", 3, "")], KILLED, r"trainer-1 ended with status 0 and was to be killed at pass-rows:3"),
-        ([Kill("pass-rows", 3, "")], "import sys; sys.exit(1)", "trainer-1 ended with status 1 and was to be killed"),
-        ([], "print('oh'); import sys; sys.exit(3)", "trainer-1 ended with status 3; all it wrote is in"),
-        ([], "import sys; sys.exit(sys.argv[1].endswith('reference'))", "reference ended with status 1"),
+        (
+            [Kill("pass-rows", 3, "")],
+            f"{WAIT}import sys; sys.exit(1)",
+            "trainer-1 ended with status 1 and was to be killed",
+        ),
+        ([], f"{WAIT}print('oh'); import sys; sys.exit(3)", "trainer-1 ended with status 3; all it wrote is in"),
+        ([], f"{WAIT}import sys; sys.exit(sys.argv[1].endswith('reference'))", "reference ended with status 1"),
+        ([], "print('whole')", "trainer-1 ended and did not wait for data"),
     ],
 )
 def test_a_trainer_that_ends_otherwise_is_named(
@@ -115,7 +121,7 @@ def test_a_trainer_that_ends_otherwise_is_named(
 
 def test_a_writer_that_fails_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="writer ended with status 2"):
-        run(tmp_path, [], "import time\nwhile True: time.sleep(60)", ["-c", "import sys; sys.exit(2)"])
+        run(tmp_path, [], f"{WAIT}import time\nwhile True: time.sleep(60)", ["-c", "import sys; sys.exit(2)"])
 
 
 def test_a_silent_trainer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +171,7 @@ def test_the_real_programs(seed: int, tmp_path: Path) -> None:
     for key in ("predict_auc_last", "train_auc_last"):
         assert 0.75 * lift < summary[key] - 0.5 < lift
     assert summary["seconds"] < 240
-    assert "streaming: wait for data ready: 20190720/0600/data.done\n" in done.stdout  # the split that comes late
+    assert "streaming: wait for data ready: 20190720/0200/data.done\n" in done.stdout  # the split that comes late
     assert left_behind(folder) == []
 
 
