@@ -20,6 +20,7 @@ from mindspore_rec.metrics.pass_log import metric_line, shrink_line
 from mindspore_rec.models.model_file import Model
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule, day_of, next_day
 from mindspore_rec.stream.ready_parts import Part, Stop, ready_parts
+from mindspore_rec.train.framework_checkpoint import refresh_stamps
 from mindspore_rec.train.guard import NonFiniteGuard
 from mindspore_rec.train.job_model import JobModel, OnRows
 from mindspore_rec.train.loaded_part import LoadedPart
@@ -173,6 +174,7 @@ class PassModel:
         self.saver.base(following)
         for table in self.job.tables:
             table.end_day()
+        refresh_stamps(self.job.state.lookups)  # fewer rows, and no step between
         self.saver.checkpoint(day_start(following))
         self.done = day_start(following)
 
