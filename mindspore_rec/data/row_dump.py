@@ -7,6 +7,7 @@ numbers it has and the numbers, as `text_of_rows` writes them.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from contextlib import contextmanager
@@ -53,7 +54,8 @@ class RowDump:
             origins: int64[n, 2], as of `SlotRows`.
             values: float32[n, ...] by the name of the field; further ones are left out.
         """
-        columns = [values[name].reshape(len(origins), -1) for name in self._fields]
+        given = [values[name] for name in self._fields]
+        columns = [value.reshape(len(origins), math.prod(value.shape[1:])) for value in given]
         rows = max(_NUMBERS_AT_ONCE // max(sum(column.shape[1] for column in columns), 1), 1)
         for begin in range(0, len(origins), rows):
             end = begin + rows
