@@ -22,7 +22,6 @@ from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule, day_of, ne
 from mindspore_rec.stream.ready_parts import Part, Stop, ready_parts
 from mindspore_rec.train.framework_checkpoint import refresh_stamps
 from mindspore_rec.train.guard import NonFiniteGuard
-from mindspore_rec.train.hoist import lookup_cells
 from mindspore_rec.train.job_model import JobModel, OnRows
 from mindspore_rec.train.loaded_part import LoadedPart
 from mindspore_rec.train.part_dataset import PartDataset
@@ -183,7 +182,6 @@ class PassModel:
         begin, following = self.saver.now(), next_day(day)
         for table in self.job.tables:
             table.shrink()
-        refresh_stamps(lookup_cells(self.job.network))
         logger.info("%s", shrink_line(self.saver.now() - begin))
         self.saver.base(following)
         for table in self.job.tables:
