@@ -13,13 +13,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Mapping, Optional, Type, TypeVar
+from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
 
 from mindspore import nn
 
 from mindspore_rec.config import ConfigError
 from mindspore_rec.data.slot_schema import SlotSchema
+from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.job_config import TableParameters
+from mindspore_rec.models.slot_embedding import SlotEmbedding
 from mindspore_rec.models.slot_network import LOGIT, HyperParameters, SlotNetwork
 
 PACKAGE = Path(__file__).parent
@@ -68,9 +70,14 @@ class Model:
             ConfigError: it cannot be made of these slots and settings.
         """
         try:
-            return self.file.network(self.settings, self.schema, self.padding_id, self.tables)
+            network = self.file.network(self.settings, self.schema, self.padding_id, self.tables)
         except ValueError as error:
             raise ConfigError(f"{self.file.name}: {error}") from None
+        known = _tables(network)
+        for name in self.tables:
+            if name not in known:
+                raise ConfigError(f"table_parameters.{name}: {self.file.name} has {', '.join(known) or 'no tables'}")
+        return network
 
     def optimizer(self, network: SlotNetwork) -> nn.Optimizer:
         """The optimizer of its dense parameters."""
@@ -100,6 +107,15 @@ def described(fields: Mapping[str, Any], file: ModelFile) -> Model:
         fields["padding_id"],
         {name: TableParameters(**table) for name, table in fields["tables"].items()},
     )
+
+
+def _tables(network: SlotNetwork) -> List[str]:
+    """Names by which the configuration may give rules: of embeddings, and of lookups of a network's own."""
+    cells = [cell for _, cell in network.cells_and_names()]
+    embeddings = [cell for cell in cells if isinstance(cell, SlotEmbedding)]
+    inside = [lookup for cell in embeddings for lookup in cell.cells()]
+    lookups = [cell for cell in cells if isinstance(cell, HashEmbeddingLookup) and cell not in inside]
+    return [cell.table_name for cell in (*embeddings, *lookups)]
 
 
 def load_model_file(path: Path) -> ModelFile:
