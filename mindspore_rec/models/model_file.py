@@ -21,6 +21,7 @@ from mindspore_rec.config import ConfigError
 from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.job_config import TableParameters
+from mindspore_rec.models.no_optimizer import NoOptimizer
 from mindspore_rec.models.slot_embedding import SlotEmbedding
 from mindspore_rec.models.slot_network import LOGIT, HyperParameters, SlotNetwork
 
@@ -76,14 +77,18 @@ class Model:
         known = _tables(network)
         for name in self.tables:
             if name not in known:
-                raise ConfigError(f"table_parameters.{name}: {self.file.name} has {', '.join(known) or 'no tables'}")
+                raise ConfigError(
+                    f"table_parameters.{name}: expected the tables of {self.file.name}: {', '.join(known)}"
+                )
         return network
 
-    def optimizer(self, network: SlotNetwork) -> nn.Optimizer:
+    def optimizer(self, network: SlotNetwork) -> nn.Cell:
         """The optimizer of its dense parameters."""
-        given = self.settings.optimizer
+        given, parameters = self.settings.optimizer, network.trainable_params()
         kinds = {"adam": nn.Adam, "adagrad": nn.Adagrad, "sgd": nn.SGD}
-        return kinds[given.optimizer_class](network.trainable_params(), learning_rate=given.learning_rate)
+        return (
+            kinds[given.optimizer_class](parameters, learning_rate=given.learning_rate) if parameters else NoOptimizer()
+        )
 
     def describe(self) -> Dict[str, Any]:
         """What a checkpoint keeps, JSON-able; `described` makes a model of it."""
@@ -115,7 +120,8 @@ def _tables(network: SlotNetwork) -> List[str]:
     embeddings = [cell for cell in cells if isinstance(cell, SlotEmbedding)]
     inside = [lookup for cell in embeddings for lookup in cell.cells()]
     lookups = [cell for cell in cells if isinstance(cell, HashEmbeddingLookup) and cell not in inside]
-    return [cell.table_name for cell in (*embeddings, *lookups)]
+    named = [*(cell.table_name for cell in embeddings), *(cell.table_name for cell in lookups)]
+    return [name for name in named if name]
 
 
 def load_model_file(path: Path) -> ModelFile:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import Any, Dict, Tuple
 
 import mindspore as ms
 import numpy as np
+from mindspore import Tensor, nn
 
 from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.job_config import TableParameters
+from mindspore_rec.metrics.auc import auc
 from mindspore_rec.models.model_file import PACKAGE, Model, load_model_file
 from mindspore_rec.models.slot_network import SlotNetwork
 from mindspore_rec.train.eval_step import PredictStep
@@ -17,17 +19,28 @@ from mindspore_rec.train.step import TrainStep
 
 ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
 
-Rows = Tuple[np.ndarray, ...]  # ids, the numbers where there are some, labels
+Rows = Tuple[Any, ...]  # ids or bags, the numbers where there are some, labels
 
 NUMBERS = 3
 VALUES = 8  # of a slot
 TABLES = {"recall/ncf": ("user", "item"), "recall/word2vec": ("center", "context")}  # the others have `embedding`
 
 
-def rules(initial_range: float = 0.1, **adagrad: Any) -> TableParameters:
-    """Default rules, but for the optimizer of vectors."""
-    changed = {"adagrad": {"initial_range": initial_range, **adagrad}}
-    return TableParameters(accessor={"embedx_sgd_param": changed})
+class AllVariables(nn.Cell):
+    """Returns all variables of a network where the network returns its logit."""
+
+    def __init__(self, network: SlotNetwork) -> None:
+        super().__init__(auto_prefix=False)
+        self.network = network
+
+    def construct(self, *inputs: Tensor) -> Tuple[Tensor, ...]:
+        """Return them, in order."""
+        return self.network.variables(*inputs)
+
+
+def rules(initial_range: float = 0.1) -> TableParameters:
+    """Default rules, but for where vectors begin."""
+    return TableParameters(accessor={"embedx_sgd_param": {"adagrad": {"initial_range": initial_range}}})
 
 
 def model_of(name: str, slots: str, numbers: str = "", **settings: Any) -> Model:
@@ -50,7 +63,20 @@ def trained(model: Model, rows: Rows, epochs: int, batch: int = 64) -> SlotNetwo
 
 def logits(network: SlotNetwork, rows: Rows) -> np.ndarray:
     """float32[n], what the network says of rows, their labels left aside."""
-    return PredictStep(network)(*rows[:-1]).asnumpy()[:, 0]
+    found: np.ndarray = PredictStep(network)(*rows[:-1]).asnumpy()[:, 0]
+    return found
+
+
+def variables(network: SlotNetwork, inputs: Rows) -> Dict[str, np.ndarray]:
+    """float32[n, ...] by name, of inputs without labels."""
+    found = PredictStep(AllVariables(network))(*inputs)
+    assert len(found) == len(network.all_vars)
+    return {name: value.asnumpy() for name, value in zip(network.all_vars, found)}
+
+
+def auc_of(network: SlotNetwork, rows: Rows) -> float:
+    """AUC of what it says of rows."""
+    return auc(rows[-1], logits(network, rows))
 
 
 def slot_ids(values: np.ndarray) -> np.ndarray:
@@ -58,24 +84,18 @@ def slot_ids(values: np.ndarray) -> np.ndarray:
     return (values + 1 + 1000 * np.arange(1, values.shape[1] + 1)).astype(np.int64)
 
 
-def numbers_of(count: int, rng: np.random.Generator) -> np.ndarray:
-    """float32[n, NUMBERS], normal."""
-    return rng.standard_normal((count, NUMBERS)).astype(np.float32)
-
-
 def xor_rows(count: int, seed: int) -> Rows:
     """Rows of two slots, every pair of values as often: 1 where exactly one is odd, so one slot alone says nothing."""
     pairs = np.random.default_rng(seed).permutation(count) % VALUES**2
     values = np.stack((pairs // VALUES, pairs % VALUES), axis=1)
-    labels = ((values[:, :1] + values[:, 1:]) % 2).astype(np.float32)
-    return slot_ids(values), labels
+    return slot_ids(values), (values.sum(axis=1, keepdims=True) % 2).astype(np.float32)
 
 
 def linear_rows(count: int, seed: int) -> Rows:
-    """Rows of two slots and numbers: log odds are a sum over values and numbers."""
+    """Rows of two slots and numbers; log odds are a sum over values and numbers."""
     rng = np.random.default_rng(seed)
     effects = np.linspace(-2, 2, VALUES)
-    values, numbers = rng.integers(0, VALUES, (count, 2)), numbers_of(count, rng)
+    values = rng.integers(0, VALUES, (count, 2))
+    numbers = rng.standard_normal((count, NUMBERS)).astype(np.float32)
     odds = effects[values[:, :1]] - effects[values[:, 1:]] + numbers @ np.array([[1.5], [-1.0], [0.0]])
-    labels = (rng.random((count, 1)) < 1 / (1 + np.exp(-odds))).astype(np.float32)
-    return slot_ids(values), numbers, labels
+    return slot_ids(values), numbers, (rng.random((count, 1)) < 1 / (1 + np.exp(-odds))).astype(np.float32)

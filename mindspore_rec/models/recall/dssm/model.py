@@ -67,6 +67,8 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 def _places(key: str, names: str, schema: SlotSchema) -> List[int]:
+    if not names.split():
+        raise ValueError(f"{key} = {names!r}: expected names of slots, split by spaces")
     for name in names.split():
         if name not in schema.places:
             raise ValueError(f"{key} = {names!r}: slot {name!r} is not among sparse_slots")
