@@ -39,6 +39,8 @@ def test_nearer_words_are_contexts_more_often() -> None:
         assert count / (2 * length) == pytest.approx((4 - distance) / 3, abs=0.02)
     pairs = set(zip(made.centers[seen].tolist(), made.contexts[seen].tolist()))
     assert len(pairs) == seen.sum(), "no pair twice"
+    inner = [pair for pair in pairs if 3 <= pair[0] < length - 3]
+    assert all((center, 2 * center - context) in pairs for center, context in inner), "as far to both sides"
 
 
 def test_negatives_are_drawn_by_count_and_are_never_the_context() -> None:

@@ -142,5 +142,5 @@ def test_a_model_is_made_again_of_what_a_checkpoint_keeps_of_it(name: str) -> No
     for one, other in zip(first_values(model.network()), first_values(again.network())):
         np.testing.assert_array_equal(one, other)
     other_seed = first_values(model_of_job(MODELS / name / "config.yaml", seed=4)[0].network())
-    same = all(np.array_equal(one, other) for one, other in zip(first_values(model.network()), other_seed))
-    assert same == (name == "rank/lr"), "lr begins with zeros"
+    for one, other in zip(first_values(model.network()), other_seed):
+        assert np.ptp(one) == 0 or not np.array_equal(one, other), "only what is constant begins the same"

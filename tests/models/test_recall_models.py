@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,16 @@ def test_word2vec_is_the_product_of_two_vectors(words: SlotNetwork) -> None:
     assert expected[3] == 0
 
 
+@pytest.mark.parametrize(("name", "sides"), [("word2vec", ("center", "context")), ("ncf", ("user", "item"))])
+def test_the_two_tables_begin_with_vectors_of_their_own(name: str, sides: Tuple[str, str]) -> None:
+    network = model_of(f"recall/{name}", "label a b").network()
+    tables = [getattr(network, side).vector.table for side in sides]
+    ids = np.arange(1, 9)
+    for table in tables:
+        table.prepare(ids)
+    assert (tables[0].lookup(ids) != tables[1].lookup(ids)).all()
+
+
 def test_a_model_without_dense_parameters_trains() -> None:
     model = model_of("recall/word2vec", "label center context", sparse_feature_dim=2)
     network = model.network()
@@ -103,7 +115,8 @@ def test_dssm_is_a_cosine_of_towers_that_see_their_own_slots_alone() -> None:
     network = trained(model, (ids, labels), epochs=1, batch=8)
     found = variables(network, (ids,))
     query, doc = found["query_vector"], found["doc_vector"]
-    np.testing.assert_allclose(np.linalg.norm(query, axis=1), 1, atol=0.05)
+    for vectors in (query, doc):
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=0.05)
     np.testing.assert_allclose(found["logit"][:, 0], 2.5 * (query * doc).sum(axis=1), atol=1e-5)
     changed = ids.copy()
     changed[:, 0] = ids[::-1, 0]
