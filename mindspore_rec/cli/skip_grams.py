@@ -1,4 +1,4 @@
-"""``python -m mindspore_rec skip_grams``: training rows of recall/word2vec; ``data/skip_grams.py`` describes them.
+"""``python -m mindspore_rec skip-grams``: training rows of recall/word2vec; ``data/skip_grams.py`` describes them.
 
 The last line on stdout is one JSON object.
 """

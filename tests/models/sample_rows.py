@@ -100,7 +100,7 @@ def sentences(count: int, rng: np.random.Generator) -> List[str]:
 
 
 def skip_grams(text: bytes) -> bytes:
-    """What `python -m mindspore_rec skip_grams` makes of a text."""
+    """What `python -m mindspore_rec skip-grams` makes of a text."""
     with tempfile.TemporaryDirectory() as folder:
         path, rows = Path(folder) / "text.txt", Path(folder) / "rows"
         path.write_bytes(text)

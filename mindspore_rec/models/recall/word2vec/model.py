@@ -2,7 +2,7 @@
 and their Compositionality", equation 4).
 
 A row is a label, a center word and a context word: 1 for a pair seen in text, 0 for one with a drawn context. The log
-loss of such rows is the paper's objective. ``python -m mindspore_rec skip_grams`` makes them of text.
+loss of such rows is the paper's objective. ``python -m mindspore_rec skip-grams`` makes them of text.
 """
 
 from __future__ import annotations
