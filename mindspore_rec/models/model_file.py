@@ -13,13 +13,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Mapping, Optional, Type, TypeVar
+from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
 
 from mindspore import nn
 
 from mindspore_rec.config import ConfigError
 from mindspore_rec.data.slot_schema import SlotSchema
+from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.job_config import TableParameters
+from mindspore_rec.models.no_optimizer import NoOptimizer
+from mindspore_rec.models.slot_embedding import SlotEmbedding
 from mindspore_rec.models.slot_network import LOGIT, HyperParameters, SlotNetwork
 
 PACKAGE = Path(__file__).parent
@@ -68,15 +71,24 @@ class Model:
             ConfigError: it cannot be made of these slots and settings.
         """
         try:
-            return self.file.network(self.settings, self.schema, self.padding_id, self.tables)
+            network = self.file.network(self.settings, self.schema, self.padding_id, self.tables)
         except ValueError as error:
             raise ConfigError(f"{self.file.name}: {error}") from None
+        known = _tables(network)
+        for name in self.tables:
+            if name not in known:
+                raise ConfigError(
+                    f"table_parameters.{name}: expected the tables of {self.file.name}: {', '.join(known)}"
+                )
+        return network
 
-    def optimizer(self, network: SlotNetwork) -> nn.Optimizer:
+    def optimizer(self, network: SlotNetwork) -> nn.Cell:
         """The optimizer of its dense parameters."""
-        given = self.settings.optimizer
+        given, parameters = self.settings.optimizer, network.trainable_params()
         kinds = {"adam": nn.Adam, "adagrad": nn.Adagrad, "sgd": nn.SGD}
-        return kinds[given.optimizer_class](network.trainable_params(), learning_rate=given.learning_rate)
+        return (
+            kinds[given.optimizer_class](parameters, learning_rate=given.learning_rate) if parameters else NoOptimizer()
+        )
 
     def describe(self) -> Dict[str, Any]:
         """What a checkpoint keeps, JSON-able; `described` makes a model of it."""
@@ -100,6 +112,16 @@ def described(fields: Mapping[str, Any], file: ModelFile) -> Model:
         fields["padding_id"],
         {name: TableParameters(**table) for name, table in fields["tables"].items()},
     )
+
+
+def _tables(network: SlotNetwork) -> List[str]:
+    """Names by which the configuration may give rules: of embeddings, and of lookups of a network's own."""
+    cells = [cell for _, cell in network.cells_and_names()]
+    embeddings = [cell for cell in cells if isinstance(cell, SlotEmbedding)]
+    inside = [lookup for cell in embeddings for lookup in cell.cells()]
+    lookups = [cell for cell in cells if isinstance(cell, HashEmbeddingLookup) and cell not in inside]
+    named = [*(cell.table_name for cell in embeddings), *(cell.table_name for cell in lookups)]
+    return [name for name in named if name]
 
 
 def load_model_file(path: Path) -> ModelFile:

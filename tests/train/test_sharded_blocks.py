@@ -102,9 +102,7 @@ class Whole:
             prepared = self.blocks.fill(self.batch(k + 1), self.ranks * ROWS, create=True)
             given = buffers_of(self.blocks)
             if ahead:
-                given = [
-                    np.where(has, old.reshape(now.shape), now) for old, now, has in zip(before, given, known)
-                ]
+                given = [np.where(has, old.reshape(now.shape), now) for old, now, has in zip(before, given, known)]
         return found
 
 
