@@ -80,12 +80,24 @@ class JobModel:
         return [lookup.table for lookup in lookup_cells(self.network)]
 
     def train(
-        self, dataset: PartDataset, on_rows: OnRows = lambda rows: None, on_values: Optional[OnValues] = None
+        self,
+        dataset: PartDataset,
+        on_rows: OnRows = lambda rows: None,
+        on_values: Optional[OnValues] = None,
+        watched: Callable[[PartMetrics], Sequence[Callback]] = lambda metrics: (),
     ) -> PartMetrics:
-        """Train on all rows; metrics and values are those of each before it was trained. Collective."""
+        """Train on all rows; metrics and values are those of each before it was trained. Collective.
+
+        Args:
+            dataset: of the rows.
+            on_rows: told of those of each step.
+            on_values: told of the variables of each step.
+            watched: makes further callbacks, given the metrics as they grow.
+        """
         monitor = _Monitor(PartMetrics(self._gauc_place), self.place.exchange, on_rows, on_values)
         self._monitor = monitor
-        self.rec_model.online_train(dataset, callbacks=[monitor], dataset_sink_mode=False)
+        callbacks = [monitor, *watched(monitor.metrics)]
+        self.rec_model.online_train(dataset, callbacks=callbacks, dataset_sink_mode=False)
         self._monitor = None
         return monitor.metrics
 

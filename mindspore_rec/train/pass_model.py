@@ -20,6 +20,7 @@ from mindspore_rec.metrics.pass_log import metric_line, shrink_line
 from mindspore_rec.models.model_file import Model
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule, day_of, next_day
 from mindspore_rec.stream.ready_parts import Part, Stop, ready_parts
+from mindspore_rec.train.batch_line import batch_lines
 from mindspore_rec.train.framework_checkpoint import refresh_stamps
 from mindspore_rec.train.guard import NonFiniteGuard
 from mindspore_rec.train.job_model import JobModel, OnRows
@@ -146,8 +147,9 @@ class PassModel:
             self.job.model.schema,
             self.dataset.batch_size,
         )
+        lines = batch_lines(f"Day:{key.day}, Pass: {key.number}", self.runner.print_interval)
         with self._dumps.trained(loaded) as dump:
-            metrics = self.job.train(dataset, on_rows, dump.put if dump is not None else None)
+            metrics = self.job.train(dataset, on_rows, dump.put if dump is not None else None, lines)
             self.rejects.flush()
             self._loaded = None
             if self.place.exchange.sum(np.array([dataset.stopped], np.float32))[0]:
