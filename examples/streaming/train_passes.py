@@ -9,6 +9,7 @@ With `save_policy: hourly` the pass of hour 0 is followed by a checkpoint, those
 from __future__ import annotations
 
 import argparse
+import logging
 from functools import partial
 
 from mindspore_rec.cli.job import load_job
@@ -24,8 +25,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Train pass by pass.")
     parser.add_argument("config", help="YAML file of the job, or its folder")
     job = load_job(parser.parse_args().config)
+    ranks = Ranks.of_environment()
+    setup_logging(logging.INFO if ranks.rank == 0 else logging.WARNING)
     quiet_mindspore()
-    setup_logging()
     from mindspore_rec.train.device import use_device
     from mindspore_rec.train.pass_model import PassModel
     from mindspore_rec.train.place import Place
@@ -33,7 +35,7 @@ def main() -> int:
     use_device("CPU")
     runner = job.runners[0]
     phase, config = runner.phases[0], runner.config
-    exchange = open_exchange(Ranks.of_environment())
+    exchange = open_exchange(ranks)
     model = PassModel(config, phase.dataset, model_of(job, phase), partial(exporter_of, config), Place(exchange))
 
     model.restore()
@@ -44,7 +46,7 @@ def main() -> int:
         after = model.train_part(part)
         if after is None:  # Ctrl-C or SIGTERM came: the next start trains this pass again
             break
-        if exchange.rank == 0:
+        if ranks.rank == 0:
             auc = f"AUC {before.summary().auc:.4f} before it was trained, {after.summary().auc:.4f} while it was"
             print(f"{part.key.day} pass {part.key.number}: {auc}", flush=True)
         model.save(part)
