@@ -53,7 +53,7 @@ def run_arguments(argv: Optional[Sequence[str]] = None) -> RunArguments:
     """
     parser = Parser(
         prog="python -m mindspore_rec.run",
-        usage="%(prog)s -m CONFIG [-o KEY=VALUE ...] [--worker_num N] [--server_num M] [--launcher NAME] [--log_dir DIR]",
+        usage="%(prog)s -m CONFIG [-o KEY=VALUE ...] [--worker_num N] [--server_num M] [--KEY VALUE ...]",
         description=DESCRIPTION,
         epilog=EPILOG.format(models=", ".join(f"models/{name}" for name in builtin_models()) or "none"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
