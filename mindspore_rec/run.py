@@ -45,7 +45,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         for runner in runners:
             if here.launcher == "alone" and is_launched(runner.config):
-                done = launch_runner(runner.config, words, given.log_dir, resolved)
+                done = launch_runner(runner.config, words, given, resolved)
             else:
                 done = process.run(runner)
             if not done:

@@ -114,12 +114,12 @@ def test_a_runner_after_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [[], ["--worker_num", "2", "--server_num", "1"]])
+@pytest.mark.parametrize("words", [[], ["--worker_num", "2", "--server_num", "1"], ["--launcher", "dynamic"]])
 def test_local_cluster(words: List[str], tmp_path: Path) -> None:
     config = job(tmp_path, "local_cluster_cpu_train")
     own = "runner.local_cluster_cpu_train"
     overrides = [SMALL, f"{own}.epochs=2", f"{own}.save_checkpoint_interval=2", f"{own}.print_interval=1"]
-    workers = 2 if words else 1
+    workers = 2 if "2" in words else 1
     with run(tmp_path, "-m", config, "-o", *overrides, *words) as process:
         assert process.status() == 0, process.errors()
         assert printed(process.output())["runner"][0]["worker_num"] == workers
@@ -130,6 +130,7 @@ def test_local_cluster(words: List[str], tmp_path: Path) -> None:
     assert ("workerlog.1" in logs) == (workers == 2)
     first = (tmp_path / "log" / "workerlog.0").read_text("utf-8")
     assert output == first, "the log of the first worker begins with the configuration, and is shown"
+    assert ("scheduler.log" in logs) == ("dynamic" in words or find_mpirun() is None)
     assert "Epoch: 2, Train Global Metric" in first
     assert "Ins number=24 " in first
     assert f"epoch: 1, batch: {12 // workers}," in first
@@ -242,6 +243,7 @@ def test_fewer_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--worker_num", "0"], r"worker_num = 0 \(argument --worker_num\): expected a whole number >= 1"),
         (["--server_num", "-1"], r"server_num = -1 \(argument --server_num\): expected a whole number >= 0"),
         (["--workers", "2"], r"unknown argument '--workers'; did you mean '--worker_num'\?"),
+        (["--launcher", "slurm"], r"argument --launcher: invalid choice: 'slurm' \(choose from "),
         (["--worker_num", "two"], r"argument --worker_num: invalid int value: 'two'"),
         (
             ["-o", "dataset.dataset_train.data_path=nowhere"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import Optional
 
 import numpy as np
@@ -15,6 +16,7 @@ from mindspore_rec.distributed.ranks import Ranks, open_exchange
 from mindspore_rec.job_config import EpochRunner, Job, OnlineRunner, Runner
 from mindspore_rec.launch.gpus import choose_gpu, local_rank
 from mindspore_rec.logs import quiet_mindspore
+from mindspore_rec.monitor.pass_progress import PassProgress
 from mindspore_rec.stream.pass_schedule import next_day
 
 
@@ -70,13 +72,16 @@ class JobProcess:
     def _run_online(self, runner: Runner, config: OnlineRunner, exchange: Exchange) -> bool:
         from mindspore_rec.train.pass_loop import train_passes
         from mindspore_rec.train.pass_model import PassModel
+        from mindspore_rec.train.pass_reports import RunReports
         from mindspore_rec.train.place import Place
 
         place = Place(exchange, config.ranks[1], int(config.sync_mode == "async"))
-        for phase in runner.phases:
-            model = model_of(self._job, phase)
-            passes = PassModel(config, phase.dataset, model, partial(exporter_of, config), place)
-            train_passes(passes)
-            if passes.done is None or passes.done.day < next_day(config.end_day):
-                return False
-        return True
+        (phase,) = runner.phases
+        model = model_of(self._job, phase)
+        passes = PassModel(config, phase.dataset, model, partial(exporter_of, config), place)
+        if exchange.rank:
+            train_passes(passes, RunReports(None))
+        else:
+            with PassProgress(passes.schedule) as progress:
+                train_passes(passes, RunReports(Path(config.model_save_path), progress))
+        return passes.done is not None and passes.done.day >= next_day(config.end_day)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Literal, NamedTuple, Optional, Sequence, Tuple
 
 from mindspore_rec.cli.arguments import Parser
 from mindspore_rec.cli.model_folder import builtin_models
@@ -32,13 +32,15 @@ class RunArguments(NamedTuple):
         config: see `config_path`.
         overrides: see `overridden`.
         worker_num, server_num: of every runner that trains; None: as the file says.
-        log_dir: folder of the logs of processes.
+        launcher: who connects the processes; None: mpirun where it is installed, else dynamic networking.
+        log_dir: folder of their logs.
     """
 
     config: str
     overrides: Tuple[str, ...]
     worker_num: Optional[int]
     server_num: Optional[int]
+    launcher: Optional[Literal["mpirun", "dynamic"]]
     log_dir: Path
 
 
@@ -51,13 +53,13 @@ def run_arguments(argv: Optional[Sequence[str]] = None) -> RunArguments:
     """
     parser = Parser(
         prog="python -m mindspore_rec.run",
-        usage="%(prog)s -m CONFIG [-o KEY=VALUE ...] [--worker_num N] [--server_num M] [--log_dir DIR]",
+        usage="%(prog)s -m CONFIG [-o KEY=VALUE ...] [--worker_num N] [--server_num M] [--KEY VALUE ...]",
         description=DESCRIPTION,
         epilog=EPILOG.format(models=", ".join(f"models/{name}" for name in builtin_models()) or "none"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.known = ("worker_num", "server_num", "log_dir")
+    parser.known = ("worker_num", "server_num", "launcher", "log_dir")
     parser.add_argument(
         "-m",
         metavar="CONFIG",
@@ -78,7 +80,12 @@ def run_arguments(argv: Optional[Sequence[str]] = None) -> RunArguments:
     parser.add_argument("--worker_num", metavar="N", type=int, help=f"processes that train, {starts}")
     parser.add_argument("--server_num", metavar="M", type=int, help="processes that only hold tables, likewise")
     parser.add_argument(
+        "--launcher",
+        choices=("mpirun", "dynamic"),
+        help="who connects them: mpirun (default where it is installed) or MindSpore's dynamic networking",
+    )
+    parser.add_argument(
         "--log_dir", metavar="DIR", type=Path, default=Path("log"), help="their logs: workerlog.N and serverlog.N (log)"
     )
     found = parser.parse_args(argv)
-    return RunArguments(found.config, tuple(found.overrides), found.worker_num, found.server_num, found.log_dir)
+    return RunArguments(**{**vars(found), "overrides": tuple(found.overrides)})
