@@ -1,0 +1,184 @@
+"""Export a live network: its graph, the rows of its tables and its dense parameters, in a folder that is there whole.
+
+Any rank of a job calls the same functions; each writes the rows it has.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn
+
+from mindspore_rec.checkpoint.array_file import Arrays, write_synced
+from mindspore_rec.distributed.exchange import Alone, Exchange
+from mindspore_rec.embedding.table_rows import TableRows
+from mindspore_rec.models.slot_network import SlotNetwork
+from mindspore_rec.serving.feeds import Feeds, choose_feeds
+from mindspore_rec.serving.graph_file import GraphWriter
+from mindspore_rec.serving.layouts import LAYOUTS
+from mindspore_rec.serving.manifest import (
+    MANIFEST,
+    ExportError,
+    ExportManifest,
+    GraphOf,
+    Layout,
+    Source,
+    TableOf,
+)
+from mindspore_rec.serving.native_layout import file_of
+from mindspore_rec.serving.network_inputs import NetworkInputs
+from mindspore_rec.serving.packed_network import PROBABILITY, PackedNetwork
+from mindspore_rec.serving.publishing import Publication, Written, together
+
+VARIABLES = "variables.mindir"
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+_IDS = 1 << 64
+
+
+class ModelExport:
+    """Exports of a network, of any number of its states.
+
+    Args:
+        network: the network.
+        inputs: what it is given in training.
+        feed: names of the slots the graph is given; default: `inference_feed_vars` of the network, or all.
+        fetch: names of the variables it returns; default: `inference_target_var` of the network, or "probability".
+        weighted: each value of a slot has a weight, by which lookups multiply its row.
+        exchange: between the ranks of the job, each with its share of every table.
+
+    Raises:
+        ConfigError: the network, or what is fed and fetched, cannot be exported; the message names it.
+    """
+
+    def __init__(
+        self,
+        network: nn.Cell,
+        inputs: NetworkInputs,
+        feed: Optional[Sequence[str]] = None,
+        fetch: Optional[Sequence[str]] = None,
+        *,
+        weighted: bool = False,
+        exchange: Optional[Exchange] = None,
+    ) -> None:
+        self._network = network
+        self._weighted = weighted
+        self._exchange = exchange or Alone()
+        self._packed = PackedNetwork(network, inputs)
+        is_slots = isinstance(network, SlotNetwork)
+        feed = feed or (network.inference_feed_vars if is_slots else ())
+        fetch = fetch or ((network.inference_target_var,) if is_slots else (PROBABILITY,))
+        self._feeds = choose_feeds(self._packed, feed, fetch)
+        self._all = choose_feeds(self._packed, (), self._packed.names)
+        self._graph = GraphWriter(self._packed, self._feeds)
+        self._variables = GraphWriter(self._packed, self._all)
+        for name in self._packed.tables:
+            if not _FILE_NAME.fullmatch(name):
+                raise ExportError(f"table {name!r}: expected a name of letters, digits, '_', '-' and '.'")
+
+    def write(self, folder: Path, rows: Mapping[str, TableRows], source: Source, layout: Layout = "native") -> Path:
+        """Publish an export; one that is there is replaced. Collective.
+
+        Args:
+            folder: what it is called; the ranks share its parent.
+            rows: of this rank, by the name of the table.
+            source: what the model was trained to.
+            layout: of the files.
+
+        Returns:
+            the folder.
+
+        Raises:
+            ExportError: it cannot be written, by one of the ranks; a value is not finite; or something else is there.
+            OSError: it cannot be written, by the only rank.
+        """
+        if rows.keys() != self._packed.tables.keys():
+            raise ValueError(f"rows of {', '.join(rows)}: expected those of {', '.join(self._packed.tables)}")
+        publication = Publication(Path(os.path.abspath(folder)))
+        parts: List[Written] = []
+
+        def begin() -> Written:
+            publication.begin()
+            return Written()
+
+        def publish() -> Written:
+            self._write_manifest(publication.writing, parts, source, layout)
+            publication.publish()
+            return Written()
+
+        first = self._exchange.rank == 0
+        try:
+            together(self._exchange, begin if first else Written)
+            parts.extend(together(self._exchange, lambda: self._write_own(publication.writing, rows, layout)))
+            together(self._exchange, publish if first else Written)
+        finally:
+            if first:
+                publication.clean()
+        return publication.folder
+
+    def _write_own(self, folder: Path, rows: Mapping[str, TableRows], layout: Layout) -> Written:
+        """Write the rows of this rank, and what only the first one writes."""
+        files, laid_out, dense = {}, LAYOUTS[layout], {}
+        for name, own in rows.items():
+            files.update(laid_out.write_table(folder, name, self._exchange.rank, own))
+        if self._exchange.rank == 0:
+            parameters = self._graph.write(folder / "graph.mindir")
+            (folder / "graph.mindir").rename(folder / laid_out.graph)
+            self._variables.write(folder / VARIABLES)
+            dense = laid_out.write_dense(folder, self._parameters(parameters))
+            for file in {laid_out.graph, VARIABLES, *dense.values()}:
+                files[file] = file_of(folder, file)
+        return Written(files=files, rows={name: len(own) for name, own in rows.items()}, dense=dense)
+
+    def _parameters(self, names: Sequence[str]) -> Arrays:
+        parameters = self._network.parameters_dict()
+        found = {name: parameters[name].asnumpy() for name in names}
+        for name, array in found.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ExportError(f"dense parameter {name} is not finite: nothing was exported")
+        return found
+
+    def _write_manifest(self, folder: Path, parts: Sequence[Written], source: Source, layout: Layout) -> None:
+        tables = {}
+        for name, cell in self._packed.tables.items():
+            padding = cell.table.about()["padding_id"]
+            tables[name] = TableOf(
+                columns=self._packed.columns[name],
+                slots=tuple(self._packed.inputs.slots[place] for place in self._packed.slots[name]),
+                pooling=cell.pooling,
+                padding_id=None if padding is None else padding % _IDS,
+                rows=sum(part.rows[name] for part in parts),
+                files=LAYOUTS[layout].files_of(name, len(parts)),
+            )
+        manifest = ExportManifest(
+            layout=layout,
+            created_by={"mindspore_rec": _version(), "mindspore": ms.__version__},
+            source=source,
+            graph=self._graph_of(LAYOUTS[layout].graph, self._graph, self._feeds),
+            variables=self._graph_of(VARIABLES, self._variables, self._all),
+            tables=tables,
+            weighted=self._weighted,
+            dense=parts[0].dense,
+            files={file: about for part in parts for file, about in part.files.items()},
+        )
+        write_synced(folder / MANIFEST, manifest.sealed().to_json())
+
+    def _graph_of(self, file: str, graph: GraphWriter, feeds: Feeds) -> GraphOf:
+        inputs = self._packed.inputs
+        fed = {name: width for name, width in inputs.numbers if name in feeds.names}
+        return GraphOf(
+            file=file,
+            inputs=tuple(graph.inputs.items()),
+            outputs=tuple(self._packed.names[place] for place in feeds.targets),
+            slots=tuple(inputs.slots[place] for place in feeds.slots),
+            numbers=tuple(fed.items()),
+        )
+
+
+def _version() -> str:
+    return str(vars(sys.modules[__name__.partition(".")[0]])["__version__"])
