@@ -13,6 +13,7 @@ from mindspore.common import initializer
 
 from mindspore_rec.embedding.admission import LARGEST_COUNT, Admission, Always, ByField, MinCount
 from mindspore_rec.embedding.bags import POOLINGS
+from mindspore_rec.embedding.delta_score import DeltaScore
 from mindspore_rec.embedding.eviction import Eviction, Unseen
 from mindspore_rec.embedding.id_values import field_factors
 from mindspore_rec.embedding.initial import Constant, Initial, Normal, Uniform
@@ -52,6 +53,7 @@ class HashEmbeddingLookup(nn.Cell):
         field_learning_rates: a factor of the optimizer's learning rate for each column of the ids, 1e-6 to 1e6. Where
             the network calls the lookup several times, for the columns of all calls, one call after another. An id
             under several columns of a batch takes the smallest of their factors. Default: all 1.
+        delta_score: keep how much the scores of ids grew since an export saved them, for exports of what changed.
 
     Inputs:
         ids, int64 [batch, fields]. Outputs: float32 [batch, fields, embedding_size].
@@ -78,6 +80,7 @@ class HashEmbeddingLookup(nn.Cell):
         max_bytes: int = 0,
         pooling: str = "sum",
         field_learning_rates: Optional[Sequence[float]] = None,
+        delta_score: Optional[DeltaScore] = None,
     ) -> None:
         super().__init__()
         _check("embedding_size", embedding_size, _is_whole(embedding_size) and embedding_size >= 1, "a positive int")
@@ -103,6 +106,7 @@ class HashEmbeddingLookup(nn.Cell):
             eviction=_eviction(evict_filter_value, eviction),
             max_rows=max_rows,
             max_bytes=max_bytes,
+            delta_score=delta_score,
             name=name,
         )
         # Past Cell.__setattr__: blocks are set anew for each compiled shape and are no parameters of the network.

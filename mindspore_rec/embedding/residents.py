@@ -11,6 +11,7 @@ from mindspore_rec.embedding.admission import Admission, ByField
 from mindspore_rec.embedding.bounds import Bounds
 from mindspore_rec.embedding.changes import RowChanges
 from mindspore_rec.embedding.dedupe import DistinctIds
+from mindspore_rec.embedding.delta_score import DeltaScores
 from mindspore_rec.embedding.eviction import (
     Eviction,
     LeastFrequent,
@@ -40,10 +41,12 @@ class Residents:
         row_bytes: bytes of a row, id and index included.
         admission, eviction, padding_id, bounds, name: as of the table.
         statistics: keep statistics even where no rule asks for them.
+        delta_scores: of the rows, where they are kept; they need statistics.
 
     Attributes:
         name: in log lines.
         statistics: of the rows; None where nobody asks.
+        delta_scores: as given.
         counters: rows given out, ids refused for lack of room (once a batch), rows evicted.
         generation: changes where ids get or lose rows: what was found before may be wrong now.
     """
@@ -58,9 +61,10 @@ class Residents:
         padding_id: Optional[int],
         bounds: Bounds,
         statistics: bool,
+        delta_scores: Optional[DeltaScores],
         name: str,
     ) -> None:
-        self._store, self._bounds, self.name = store, bounds, name
+        self._store, self._bounds, self.name, self.delta_scores = store, bounds, name, delta_scores
         self._padding = None if padding_id is None else np.array([padding_id % 2**64], np.uint64).view(np.int64)[0]
         self.gate = Gate(admission, store.max_rows)
         self._periodic: List[Periodic] = [rule for rule in eviction if isinstance(rule, (Unseen, NearZero))]
@@ -71,7 +75,7 @@ class Residents:
         if len(self._periodic) + len(self._daily) + len(full) != len(eviction):
             raise ValueError(f"eviction = {list(eviction)}: expected rules of mindspore_rec.embedding.eviction")
         self._when_full = full[0] if full else None
-        keeps = statistics or bool(eviction) or not self.gate.is_open
+        keeps = statistics or delta_scores is not None or bool(eviction) or not self.gate.is_open
         self.statistics = IdStatistics(store.max_rows) if keeps else None
         store.keep_statistics(self.statistics.records if self.statistics else None)
         self._row_bytes = row_bytes + (STATISTICS.itemsize if keeps else 0)
@@ -123,6 +127,8 @@ class Residents:
         if self.statistics is not None:
             self.timeline.note(step, seconds)
             self.statistics.observe(rows, distinct.counts, clicks, step)
+        if self.delta_scores is not None:
+            self.delta_scores.grow(rows, distinct.counts, clicks)
         if not self.gate.is_open:
             new = self._without_row(distinct.ids, rows)
             if new.size:
@@ -225,6 +231,8 @@ class Residents:
             if step > LAST_STEP - 2:
                 raise OverflowError(f"table {self.name!r}: ids are counted over {LAST_STEP} steps at most")
             self.statistics.begin(rows, before, step + 1)
+        if self.delta_scores is not None:
+            self.delta_scores.begin(rows, before)
 
     def _without_row(self, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
         new = np.flatnonzero(rows < 0)

@@ -49,6 +49,7 @@ class RowStore:
         threads: for the kernels.
 
     Attributes:
+        slots: of a row, in their order.
         ids: int64[max_rows], by row.
         index: from ids to rows.
         changes: is told by whoever changes rows, this class for those that `add` gives out.
@@ -57,10 +58,10 @@ class RowStore:
     def __init__(
         self, max_rows: int, dim: int, optimizer: SparseOptimizer, init: Initial, seed: int, row_type: str, threads: int
     ) -> None:
-        self.dim, self.max_rows = dim, max_rows
+        self.dim, self.max_rows, self.slots = dim, max_rows, optimizer.slots
         self._optimizer, self._law, self._seed, self._threads = optimizer, init.law, seed, threads
         self._kind = _kind(row_type)
-        self._first = first_values(optimizer.slots, dim)
+        self._first = first_values(self.slots, dim)
         self._weight_words = weight_words(dim, row_type)
         self._width = self._weight_words + self._first.size
         self._store = reserve(max_rows, self._width, np.float32)
@@ -74,6 +75,11 @@ class RowStore:
         """Have STATISTICS[max_rows], or none, followed together with the rows."""
         arrays = RowArrays.of(self.ids, self._store if self._kind == FLOAT32 else self._halves, records)
         self.changes = RowChanges(arrays, lambda: self.index, self._threads)
+
+    @property
+    def last_value(self) -> np.ndarray:
+        """float32[max_rows], the last value of the last slot of each row: a view."""
+        return self._store[:, -1]
 
     @property
     def nbytes(self) -> int:
@@ -151,7 +157,7 @@ class RowStore:
     def values(self, rows: np.ndarray) -> np.ndarray:
         """Return float32[n, dim + slots], copies of rows."""
         if self._kind == FLOAT32:
-            copied: np.ndarray = self._store[rows]
+            copied: np.ndarray = self._store.take(rows, axis=0)  # twice as fast as by an index
             return copied
         values = np.empty((rows.size, self.dim + self._first.size), np.float32)
         unpack(self._halves, rows, self.dim, self._kind, values, values.view(np.uint32))

@@ -12,6 +12,7 @@ from mindspore_rec.embedding import host_memory
 from mindspore_rec.embedding.admission import Admission, Always, ByField
 from mindspore_rec.embedding.bounds import HOST, MEMORY_SHARE, Bounds, MemoryBudget
 from mindspore_rec.embedding.dedupe import DistinctIds, distinct_ids
+from mindspore_rec.embedding.delta_score import DeltaScore, DeltaScores, ScoredOptimizer
 from mindspore_rec.embedding.eviction import Eviction
 from mindspore_rec.embedding.explanation import Explanation, Known, TableStats, explain
 from mindspore_rec.embedding.id_values import sum_gradients
@@ -21,6 +22,7 @@ from mindspore_rec.embedding.ranges import host_threads
 from mindspore_rec.embedding.residents import Residents
 from mindspore_rec.embedding.row_store import RowStore, SparseOptimizer, bytes_of_row
 from mindspore_rec.embedding.table_changes import TableChanges
+from mindspore_rec.embedding.table_exports import TableExports
 
 MAX_ROWS = 2**31 - 1
 
@@ -42,7 +44,7 @@ class Prepared:
     generation: int = 0
 
 
-class HashTable:
+class HashTable(TableExports):
     """Rows of `dim` weights and their optimizer slots for any 64-bit ids.
 
     Args:
@@ -57,6 +59,7 @@ class HashTable:
         max_rows, max_bytes: bounds; 0: none but 80 % of host memory, for all tables of the process. A full table evicts
             by its rule, else it admits no more ids.
         statistics: keep show, click and age of ids also where no rule asks for them.
+        delta_score: keep how much the scores of ids grew since an export saved them, and statistics.
         name: in log lines.
         threads: default: one a core.
         budget: what tables share.
@@ -93,6 +96,7 @@ class HashTable:
         max_rows: int = 0,
         max_bytes: int = 0,
         statistics: bool = False,
+        delta_score: Optional[DeltaScore] = None,
         name: str = "",
         threads: int = 0,
         budget: MemoryBudget = HOST,
@@ -107,9 +111,10 @@ class HashTable:
         self.step = 0
         self._threads, self._clock = threads or host_threads(), clock
         self._about = {"dim": dim, "row_type": row_type, "padding_id": padding_id}
-        row_bytes = bytes_of_row(dim, optimizer, row_type)
+        stored = optimizer if delta_score is None else ScoredOptimizer(optimizer)
+        row_bytes = bytes_of_row(dim, stored, row_type)
         space = max_rows or min(MAX_ROWS, int(MEMORY_SHARE * host_memory.total() / row_bytes))
-        self._store = RowStore(space, dim, optimizer, init or Uniform(), seed, row_type, self._threads)
+        self._store = RowStore(space, dim, stored, init or Uniform(), seed, row_type, self._threads)
         self._residents = Residents(
             self._store,
             row_bytes,
@@ -118,6 +123,7 @@ class HashTable:
             padding_id=padding_id,
             bounds=Bounds(max_rows, max_bytes, budget),
             statistics=statistics,
+            delta_scores=None if delta_score is None else DeltaScores(self._store.last_value, delta_score),
             name=name,
         )
         self.changes = TableChanges(self._residents, lambda: self.step)
@@ -262,7 +268,7 @@ class HashTable:
 
     def about(self) -> Dict[str, Any]:
         """Return what `explain` has to know of the table, JSON-able."""
-        slots = [[slot.name, 1 if slot.per_row else self.dim] for slot in self.optimizer.slots]
+        slots = [[slot.name, 1 if slot.per_row else self.dim] for slot in self._store.slots]
         rules = {"admission": repr(self.admission), "eviction": [repr(rule) for rule in self.eviction]}
         return {**self._about, "optimizer": repr(self.optimizer), "slots": slots, **rules}
 

@@ -63,6 +63,13 @@ class Timeline:
             return Moment(step, -np.inf, 0)
         return Moment(step, float(self._seconds[found]), int(self._days[found]))
 
+    def days(self, steps: np.ndarray) -> np.ndarray:
+        """Return int64[n], the days of steps, as `moment` has them."""
+        days = self._days[: self._count]
+        first = np.flatnonzero(np.diff(days, prepend=0))
+        of_first: np.ndarray = np.concatenate(([0], days[first]))
+        return of_first[np.searchsorted(self._steps[first], steps, "right")]
+
     def step_at_seconds(self, seconds: float) -> int:
         """Return the last step known to be no later than a time, -1 where there is none."""
         found = int(np.searchsorted(self._seconds[: self._count], seconds, "right"))

@@ -11,7 +11,9 @@ import pytest
 from mindspore_rec.checkpoint.merge import MergedArrays, row_columns, row_digests, row_prefixes
 from mindspore_rec.embedding import snapshot as snapshot_module
 from mindspore_rec.embedding.admission import Always, MinCount, MinCountSketch, ShowClick
+from mindspore_rec.embedding.delta_score import DeltaScore
 from mindspore_rec.embedding.eviction import LeastRecent, ShowClickDecay, Unseen
+from mindspore_rec.embedding.export_rule import ExportRule
 from mindspore_rec.embedding.optimizers import Adagrad, LazyAdam
 from mindspore_rec.embedding.snapshot import TableSnapshot
 from mindspore_rec.embedding.table import HashTable
@@ -26,6 +28,9 @@ TABLES = {
     "halves": lambda: HashTable(DIM, Adagrad(), max_rows=3000, row_type="bfloat16", statistics=True),
     "daily": lambda: HashTable(
         DIM, Adagrad(), max_rows=3000, admission=ShowClick(0.5), eviction=[ShowClickDecay(delete_threshold=0.3)]
+    ),
+    "exported": lambda: HashTable(
+        DIM, Adagrad(), max_rows=3000, admission=ShowClick(0.5), row_type="float16", delta_score=DeltaScore()
     ),
 }
 
@@ -46,6 +51,8 @@ def train(table: HashTable, rng: np.random.Generator) -> None:
     table.apply(batch, sums, clicks=clicks, seconds=float(table.step))
     if rng.random() < 0.2:
         table.evict(rng.permutation(np.unique(ids))[:5])
+    if table.about()["slots"][-1][0] == "delta_score" and rng.random() < 0.2:
+        assert len(table.export_delta(ExportRule(base_threshold=1.0, delta_threshold=0.3))) or table.step < 20
 
 
 def copied(table: HashTable) -> Dict[str, np.ndarray]:

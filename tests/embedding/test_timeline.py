@@ -41,6 +41,8 @@ def test_times_are_known_to_a_second(moves):
         assert moment.step == step
         assert abs(moment.seconds - then) <= 1.0
         assert moment.day == day
+    steps = np.arange(len(moves) + 3, dtype=np.uint32)
+    assert timeline.days(steps).tolist() == [timeline.moment(int(step)).day for step in steps]
     if seconds:
         assert seconds[-1] - 1.0 < timeline.now <= seconds[-1]
 

@@ -12,7 +12,9 @@ from mindspore_rec import HashEmbeddingLookup, RecModel
 from mindspore_rec.checkpoint.format import read_checkpoint
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.embedding.admission import Always, MinCount, Probability, ShowClick
+from mindspore_rec.embedding.delta_score import DeltaScore
 from mindspore_rec.embedding.eviction import LeastRecent, ShowClickDecay, Unseen
+from mindspore_rec.embedding.export_rule import ExportRule
 from mindspore_rec.embedding.initial import Constant, Normal, Uniform
 from mindspore_rec.embedding.optimizers import SGD
 from mindspore_rec.train.losses import LogLoss
@@ -197,6 +199,13 @@ def test_labels_count_as_clicks():
     assert (found.show, found.click) == (3.0, 2.0)
 
 
+def test_delta_scores_grow_by_shows_and_labels():
+    network = OneTable(delta_score=DeltaScore(nonclk_coeff=0.25, click_coeff=2.0))
+    train(model_of(network), batch([[1, 2, 2]], label=1.0), batch([[1, 3, 3]], label=0.0))
+    rows = network.deep.table.export_delta(ExportRule(delta_threshold=1.0, base_threshold=0.0))
+    assert dict(zip(rows.ids.tolist(), rows.slots["delta_score"][:, 0].tolist())) == {1: 2.25, 2: 4.0}
+
+
 class Dated:
     """A data set whose batches say when their rows were."""
 
@@ -239,6 +248,7 @@ def test_batches_without_event_time_are_dated_by_the_clock():
 
 def test_a_restart_goes_on_with_statistics_and_waiting_ids(tmp_path):
     options = {"admission": MinCount(3), "eviction": [Unseen(steps=8, every_steps=2)], "row_type": "bfloat16"}
+    options["delta_score"] = DeltaScore()
     data = [rows(16, seed=k, vocabulary=300) for k in range(12)]
 
     def fresh():
