@@ -95,41 +95,38 @@ class _Inference(nn.Cell):
         super().__init__(auto_prefix=False)
         self.variables = network.variables
         self.targets = feeds.targets
-        self.shapes = (len(network.inputs.slots), network.width), network.inputs.num_numbers
+        self.shape_of_rows = (len(network.inputs.slots), network.width)
+        self.num_numbers = network.inputs.num_numbers
         self.has_rows, self.has_numbers = bool(feeds.slots), bool(feeds.numbers)
-        self.takes_numbers = bool(network.inputs.num_numbers)
+        self.takes_numbers = bool(self.num_numbers)
         self.all_rows = len(feeds.slots) == len(network.inputs.slots)
-        self.all_numbers = len(feeds.numbers) == network.inputs.num_numbers
+        self.all_numbers = len(feeds.numbers) == self.num_numbers
         self.slots = _places(feeds.slots, len(network.inputs.slots))
-        self.numbers = _places(feeds.numbers, network.inputs.num_numbers)
+        self.numbers = _places(feeds.numbers, self.num_numbers)
         self.join = ops.Concat(axis=1)
 
     def construct(self, *given: Tensor) -> Any:
         rows = self._rows(given)
-        if not self.takes_numbers:
-            found = self.variables(rows)
-        else:
-            found = self.variables(rows, self._numbers(given))
+        found = self.variables(rows, self._numbers(given)) if self.takes_numbers else self.variables(rows)
         if len(self.targets) == 1:
             return found[self.targets[0]]
-        outputs = ()
+        outputs = given[:0]
         for target in self.targets:
             outputs = (*outputs, found[target])
         return outputs
 
     def _rows(self, given: Tuple[Tensor, ...]) -> Tensor:
         if not self.has_rows:
-            return ops.zeros((given[0].shape[0], *self.shapes[0]), ms.float32)
-        if self.all_rows:
-            return given[0]
-        return ops.gather(self.join((given[0], ops.zeros_like(given[0][:, :1]))), self.slots, 1)
+            return ops.zeros((given[0].shape[0], *self.shape_of_rows), ms.float32)
+        return given[0] if self.all_rows else self._spread(given[0], self.slots)
 
     def _numbers(self, given: Tuple[Tensor, ...]) -> Tensor:
         if not self.has_numbers:
-            return ops.zeros((given[0].shape[0], self.shapes[1]), ms.float32)
-        if self.all_numbers:
-            return given[-1]
-        return ops.gather(self.join((given[-1], ops.zeros_like(given[-1][:, :1]))), self.numbers, 1)
+            return ops.zeros((given[0].shape[0], self.num_numbers), ms.float32)
+        return given[-1] if self.all_numbers else self._spread(given[-1], self.numbers)
+
+    def _spread(self, given: Tensor, places: Tensor) -> Tensor:
+        return ops.gather(self.join((given, ops.zeros_like(given[:, :1]))), places, 1)
 
 
 def _places(given: Sequence[int], columns: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""manifest.json of an exported model: what it is, what it is given, and what files it has; docs/export.md explains it."""
+"""manifest.json of an exported model: what it is, what it is given, and what files it has; see docs/export.md."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class NativeLayout:
         """Write dense parameters; return the file of each."""
         (folder / self._dense).parent.mkdir(exist_ok=True)
         write_arrays(folder / self._dense, parameters)
-        return {name: self._dense for name in parameters}
+        return dict.fromkeys(parameters, self._dense)
 
     def read_dense(self, folder: Path, files: Mapping[str, str]) -> Arrays:
         """Read dense parameters."""

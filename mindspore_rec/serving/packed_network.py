@@ -144,9 +144,8 @@ class PackedNetwork:
             )
 
         try:
-            with self.packed(), pynative():
-                with recorded(list(self.tables.values()), rows_of_call):
-                    expected = [part.asnumpy() for part in self.variables(Tensor(ids), *self._second(numbers))]
+            with self.packed(), pynative(), recorded(list(self.tables.values()), rows_of_call):
+                expected = [part.asnumpy() for part in self.variables(Tensor(ids), *self._second(numbers))]
             found = self.run(rows, numbers)
         except Exception as error:  # whatever a network does with ids that are rows now
             reason = str(error).strip().split("\n")[0]
