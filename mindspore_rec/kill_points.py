@@ -20,6 +20,7 @@ POINTS = (
     "table-growth",  # a part of a table's index is being moved to more room
     "checkpoint-write",  # some of a checkpoint's files are written, one more each time
     "checkpoint-rename",  # a checkpoint is whole, under its temporary name
+    "pass-publish",  # what follows a pass is whole, under its temporary name
     "compaction",  # a new base is there, and what it replaces is being removed
     "hand-over",  # a trainer has been restored and asks the consumer for the rows after its position
     "seek",  # a consumer knows where to continue and has sent no frame yet

@@ -48,6 +48,7 @@ class RecModel(Model):
             parts of a batch are whole blocks give the same model, all but to the bit. 0: in one piece, faster.
         staleness: 1: of several ranks, rows of the next batch are fetched while a batch is computed, where the next one
             is there; they then lack the update of that batch. 0: in turn, exact.
+        ends_days: tables end their days at midnight of the time of the rows; False: somebody else ends them.
         kwargs: further arguments of `mindspore.Model`.
     """
 
@@ -64,6 +65,7 @@ class RecModel(Model):
         owners: Sequence[int] = (),
         exact_rows: int = 0,
         staleness: int = 0,
+        ends_days: bool = True,
         **kwargs: Any,
     ) -> None:
         self._lookups = lookup_cells(network)
@@ -83,7 +85,7 @@ class RecModel(Model):
         self._exact_rows = exact_rows
         if staleness not in (0, 1) or (staleness and exact_rows):
             raise ValueError(f"staleness = {staleness}: expected 0 or 1, with exact_rows = {exact_rows} only 0")
-        self._staleness = staleness
+        self._staleness, self._ends_days = staleness, ends_days
         self.owners = tuple(owners) or tuple(range(self.exchange.size))
         self.progress = TrainingProgress()
         super().__init__(network, loss_fn, optimizer, metrics, **kwargs)
@@ -154,7 +156,8 @@ class RecModel(Model):
             seen = seen_by_all(self.exchange, _seen(info))
             if isinstance(step, TrainStep):
                 seconds = seen.event_time / 1000 if seen.event_time >= 0 else self._clock()
-                end_days(self._lookups, seconds)
+                if self._ends_days:
+                    end_days(self._lookups, seconds)
                 step.at(seconds)
                 if self._staleness and self.exchange.size > 1:
                     step.meanwhile(fetch_next)

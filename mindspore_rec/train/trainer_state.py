@@ -50,12 +50,14 @@ class TrainerState:
         window: the progressive metrics, None where there are none.
         config: of the model, as it goes into the checkpoint; empty where there is none.
         kept: further parts, by the name of their group.
+        about: further metadata of its checkpoints, by key, JSON-able.
     """
 
     model: RecModel
     window: Optional[ProgressiveWindow] = None
     config: Mapping[str, Any] = field(default_factory=dict)
     kept: Mapping[str, Kept] = field(default_factory=dict)
+    about: Dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._copies: Arrays = {}
@@ -181,6 +183,7 @@ class TrainerState:
             "spec": spec,
             "tables": tables,
             "config": dict(self.config),
+            **self.about,
         }
         if self.window is not None:
             state = self.window.state()
