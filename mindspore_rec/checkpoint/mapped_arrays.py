@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.checkpoint.errors import CheckpointError
 
 MAX_HEADER = 64 << 20
-_TYPES = {"F": "f", "I": "i", "U": "u"}
+_TYPES = {f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)}
+_TYPES.update(F16="<f2", F32="<f4", F64="<f8", BOOL="?")
 
 
 def map_arrays(path: Path) -> Arrays:
@@ -38,18 +40,7 @@ def map_arrays(path: Path) -> Arrays:
 
 def _array(content: np.ndarray, about: Any) -> np.ndarray:
     begin, end = about["data_offsets"]
-    dtype, shape = _dtype(about["dtype"]), tuple(about["shape"])
-    if not 0 <= begin <= end <= content.size or end - begin != dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
+    dtype, shape = np.dtype(_TYPES[about["dtype"]]), tuple(about["shape"])
+    if not 0 <= begin <= end <= content.size or end - begin != dtype.itemsize * math.prod(shape):
         raise ValueError("an array does not fit into it")
     return content[begin:end].view(dtype).reshape(shape)
-
-
-def _dtype(name: str) -> np.dtype:
-    """The type that safetensors calls so.
-
-    >>> _dtype("F32"), _dtype("BOOL")
-    (dtype('float32'), dtype('bool'))
-    """
-    if name == "BOOL":
-        return np.dtype(np.bool_)
-    return np.dtype(f"{_TYPES[name[0]]}{int(name[1:]) // 8}")

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import List, Mapping, Optional, Sequence
+from typing import Callable, Mapping, Optional, Sequence
 
 import mindspore as ms
 import numpy as np
@@ -97,29 +97,32 @@ class ModelExport:
             ExportError: it cannot be written, by one of the ranks; a value is not finite; or something else is there.
             OSError: it cannot be written, by the only rank.
         """
-        if rows.keys() != self._packed.tables.keys():
-            raise ValueError(f"rows of {', '.join(rows)}: expected those of {', '.join(self._packed.tables)}")
         publication = Publication(Path(os.path.abspath(folder)))
-        parts: List[Written] = []
-
-        def begin() -> Written:
-            publication.begin()
-            return Written()
-
-        def publish() -> Written:
-            self._write_manifest(publication.writing, parts, source, layout)
-            publication.publish()
-            return Written()
-
-        first = self._exchange.rank == 0
         try:
-            together(self._exchange, begin if first else Written)
-            parts.extend(together(self._exchange, lambda: self._write_own(publication.writing, rows, layout)))
-            together(self._exchange, publish if first else Written)
+            self._first(publication.begin)
+            self.write_into(publication.writing, rows, source, layout)
+            self._first(publication.publish)
         finally:
-            if first:
+            if self._exchange.rank == 0:
                 publication.clean()
         return publication.folder
+
+    def write_into(self, folder: Path, rows: Mapping[str, TableRows], source: Source, layout: Layout) -> None:
+        """Write an export into an empty folder that the caller publishes; else as `write`. Collective."""
+        if rows.keys() != self._packed.tables.keys():
+            raise ValueError(f"rows of {', '.join(rows)}: expected those of {', '.join(self._packed.tables)}")
+        parts = together(self._exchange, lambda: self._write_own(folder, rows, layout))
+        self._first(lambda: self._write_manifest(folder, parts, source, layout))
+
+    def _first(self, work: Callable[[], None]) -> None:
+        """Have rank 0 do something, and all wait for it. Collective."""
+
+        def done() -> Written:
+            if self._exchange.rank == 0:
+                work()
+            return Written()
+
+        together(self._exchange, done)
 
     def _write_own(self, folder: Path, rows: Mapping[str, TableRows], layout: Layout) -> Written:
         """Write the rows of this rank, and what only the first one writes."""

@@ -42,6 +42,7 @@ class GraphWriter:
 
         Raises:
             UserError: the network cannot be exported.
+        OSError: the file cannot be written.
         """
         names: List[str] = []
 
@@ -53,7 +54,9 @@ class GraphWriter:
         with self._network.packed():
             try:
                 ms.export(self._cell, *self._examples, file_name=str(path), file_format="MINDIR", custom_func=trim)
-            except (RuntimeError, TypeError, ValueError) as error:
+            except OSError:
+                raise
+            except Exception as error:  # whatever the compiler has against the code of a user
                 reason = str(error).strip().split("\n")[0]
                 raise UserError(f"inference model: MindSpore cannot export the network: {reason}") from error
         if not path.exists():  # MindSpore has written several files

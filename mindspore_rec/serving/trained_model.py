@@ -61,14 +61,15 @@ def trained_model(checkpoint: Checkpoint, model: Optional[Path] = None) -> Train
     """
     meta = checkpoint.meta
     spec = meta.get("spec") or {}
+    weighted = False
     if meta.get("model"):
         network, inputs = _described(meta["model"], model, checkpoint)
+        weighted = meta["model"]["padding_id"] is None  # of fields; see data/part_reader.py
     elif meta.get("config"):
         network, inputs = _of_stream(meta["config"], spec, model, checkpoint)
     else:
         raise CheckpointError(f"checkpoint {checkpoint.path} does not say what its model is")
     restore_network(network, checkpoint)
-    weighted = bool(spec) and not inputs.numbers
     return TrainedModel(network, inputs, weighted, source_of(checkpoint))
 
 
@@ -76,12 +77,14 @@ def source_of(checkpoint: Checkpoint) -> Source:
     """What a checkpoint says of the state of its model."""
     meta, manifest = checkpoint.meta, checkpoint.manifest
     progress = meta.get("progress", {})
-    time = progress.get("event_time", -1)
+    time, last = progress.get("event_time", -1), meta.get("pass") or {}
     return Source(
         model=meta.get("model") or {"config": meta.get("config", {})},
         spec=meta.get("spec") or {},
         step=manifest.step if manifest is not None else progress.get("step", 0),
         data_time=time if time >= 0 else None,
+        day=last.get("day"),
+        pass_number=last.get("number"),
         checkpoint=str(checkpoint.path.resolve()) if checkpoint.path is not None else None,
         digest=manifest.digest if manifest is not None else "",
     )
@@ -157,12 +160,12 @@ def _of_stream(
 
 
 def field_names(count: int, spec: Mapping[str, Any]) -> List[str]:
-    """Names of the fields of a feature spec, or numbers from 1 on where there is none for so many.
+    """Names of the fields of a feature spec, or F1, F2 ... where there is none of so many.
 
     >>> field_names(3, {"dense_dim": 1, "slot_dim": 2}), field_names(2, {})
-    (['I1', 'C1', 'C2'], ['1', '2'])
+    (['I1', 'C1', 'C2'], ['F1', 'F2'])
     """
     dense, slots = spec.get("dense_dim", 0), spec.get("slot_dim", 0)
     if dense + slots != count:
-        return [str(number + 1) for number in range(count)]
+        return [f"F{number + 1}" for number in range(count)]
     return [f"I{number + 1}" for number in range(dense)] + [f"C{number + 1}" for number in range(slots)]
