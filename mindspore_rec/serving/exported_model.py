@@ -13,9 +13,9 @@ from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.checkpoint.checksum import CRC32C
 from mindspore_rec.embedding.bag_ids import bags_of_ids
 from mindspore_rec.embedding.bags import Bags, Pool
-from mindspore_rec.serving.graph_file import ROWS, SUFFIX, read_graph
+from mindspore_rec.serving.graph_file import SUFFIX, read_graph
 from mindspore_rec.serving.layouts import LAYOUTS
-from mindspore_rec.serving.manifest import MANIFEST, ExportError, ExportManifest, GraphOf, read_manifest
+from mindspore_rec.serving.manifest import MANIFEST, ROWS, ExportError, ExportManifest, GraphOf, read_manifest
 from mindspore_rec.serving.mapped_table import MappedTable
 
 Graph = Callable[..., List[np.ndarray]]
@@ -71,11 +71,18 @@ class ExportedModel:
         Args:
             ids: int64 [n, slots], or bags.
             slots: names of the columns.
+
+        Raises:
+            ValueError: there are other columns.
         """
         bags = ids if isinstance(ids, Bags) else bags_of_ids(ids)
+        if bags.slots != len(slots):
+            raise ValueError(f"ids of {bags.slots} slots, expected {len(slots)}")
         found = np.zeros((*bags.shape, self.width), np.float32)
         for name, table in self.manifest.tables.items():
             columns = [place for place, slot in enumerate(slots) if slot in table.slots]
+            if not columns:
+                continue
             own = bags.of_columns(columns)
             values = self.tables[name].lookup(own.ids)
             if table.padding_id is not None:

@@ -11,9 +11,9 @@ from mindspore import Tensor, nn, ops
 
 from mindspore_rec.config import UserError
 from mindspore_rec.serving.feeds import Feeds
+from mindspore_rec.serving.manifest import ROWS
 from mindspore_rec.serving.packed_network import PackedNetwork
 
-ROWS = "rows"
 SUFFIX = ".mindir"
 Shape = Tuple[int, ...]
 

@@ -14,6 +14,7 @@ from mindspore_rec.config import UserError
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 << 20
+ROWS = "rows"  # the input of a graph that takes the place of ids
 Layout = Literal["native", "paddle"]
 
 
@@ -65,7 +66,7 @@ class TableOf(_Part):
 
     columns: Tuple[int, int]
     slots: Tuple[str, ...]
-    pooling: str
+    pooling: Literal["sum", "mean", "max"]
     padding_id: Optional[int] = None
     row_type: str = "float32"
     rows: int = Field(ge=0)
@@ -171,7 +172,21 @@ def read_manifest(folder: Path) -> ExportManifest:
         ) from None
     if not manifest.is_whole or manifest.to_json() != content:
         raise ExportError(f"{folder}: {MANIFEST} is damaged: it is not what its digest says")
+    _check_parts(folder, manifest)
     return manifest
+
+
+def _check_parts(folder: Path, manifest: ExportManifest) -> None:
+    """Refuse parts that do not go together, which no damage makes."""
+    graphs = (manifest.graph, manifest.variables)
+    shares = [file for table in manifest.tables.values() for file in table.files]
+    if not {*(graph.file for graph in graphs), *shares, *manifest.dense.values()} <= manifest.files.keys():
+        raise ExportError(f"{folder}: {MANIFEST} names a file that is not among its files")
+    widths = [shape[-1] for graph in graphs for name, shape in graph.inputs if name == ROWS and len(shape) == 2]
+    for name, table in manifest.tables.items():
+        begin, end = table.columns
+        if not 0 <= begin < end <= min(widths, default=end):
+            raise ExportError(f"{folder}: {MANIFEST}: columns {begin} to {end} of table {name}")
 
 
 class _Head(BaseModel):

@@ -43,7 +43,9 @@ def test_one_slot_may_be_enough(packed):
     ],
 )
 def test_a_slot_that_matters_is_named(packed, feed, fetch, missing):
-    with pytest.raises(ConfigError, match=f"^inference model: {fetch} depends on slot {missing}, expected among") as error:
+    with pytest.raises(
+        ConfigError, match=f"^inference model: {fetch} depends on slot {missing}, expected among"
+    ) as error:
         choose_feeds(packed, feed, (fetch,))
     assert "\n" not in str(error.value)
 

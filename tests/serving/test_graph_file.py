@@ -97,7 +97,7 @@ class NotExportable(OneTable):
 def test_what_mindspore_cannot_export_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MindSpore leaves a file there
     packed = PackedNetwork(NotExportable(), NetworkInputs.of_fields(["a", "b", "c"]))
-    with pytest.raises(UserError, match="^inference model: MindSpore cannot export the network: ") as error:
+    with pytest.raises(UserError, match="MindSpore cannot export the network: ") as error:
         written(packed, tmp_path / "g.mindir", (), ("logit",))
     assert "\n" not in str(error.value)
     assert not any(cell.packed for cell in packed.tables.values())
@@ -107,5 +107,5 @@ def test_a_damaged_file_is_refused(packed, tmp_path):
     path = tmp_path / "g.mindir"
     written(packed, path, (), ("logit",))
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UserError, match="g.mindir cannot be loaded: "):
+    with pytest.raises(UserError, match="cannot be loaded: "):
         read_graph(path, [(3, 5), (2,)])
