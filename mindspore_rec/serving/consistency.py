@@ -42,11 +42,13 @@ class VariableDifference:
         """
         rows = expected.shape[0]
         one, other = (array.reshape(rows, -1).astype(np.float64) for array in (expected, found))
-        distances = np.abs(one - other)
-        distances[~np.isfinite(distances)] = np.inf
+        numbers = np.isfinite(one) & np.isfinite(other)
+        distances = np.full(one.shape, np.inf)
+        distances[numbers] = np.abs(one[numbers] - other[numbers])
+        far = ~numbers | (distances > TOLERANCE * np.maximum(1.0, np.abs(one)))
         self.rows += rows
         self.largest = max(self.largest, float(distances.max(initial=0.0)))
-        self.differing += int((distances > TOLERANCE * np.maximum(1.0, np.abs(one))).any(axis=1).sum())
+        self.differing += int(far.any(axis=1).sum())
 
 
 def compare(exported: ExportedModel, trained: TrainedModel, batches: Iterable[NetworkRows]) -> List[VariableDifference]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import asdict
 from typing import Any, Iterator, Mapping, NamedTuple, Optional, Union
 
 import numpy as np
@@ -17,6 +19,8 @@ from mindspore_rec.features.engine import make_engine
 from mindspore_rec.features.errors import FeatureConfigError
 from mindspore_rec.features.spec import FeatureSpec
 from mindspore_rec.serving.manifest import ExportManifest
+
+logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 1024
 FORMATS = ("feasign_slot", "slot_feasign", "raw_tsv", "parquet")
@@ -41,16 +45,16 @@ def format_of(manifest: ExportManifest, name: str = "", dictionary: str = "") ->
     Raises:
         ConfigError: the model is not of such data, or the dictionary is another one.
     """
-    source = manifest.source
-    name = name or ("raw_tsv" if source.spec else "feasign_slot")
+    source, fields = manifest.source, manifest.source.model
+    spec = source.spec or (asdict(FeatureSpec()) if manifest.weighted else {})  # the latter as in data/part_reader.py
+    name = name or ("raw_tsv" if spec else "feasign_slot")
     if name == "parquet":
         return parquet()
     if name == "raw_tsv":
-        return _raw_tsv(source.spec, dictionary)
+        return _raw_tsv(spec, dictionary)
     if name not in FORMATS:
         raise ConfigError(f"--format {name}: expected one of {', '.join(FORMATS)}")
-    fields = source.model
-    if "label" not in fields:
+    if manifest.weighted or "label" not in fields:
         raise ConfigError(f"--format {name}: expected raw_tsv or parquet, for the model has fields and no slots")
     dense = tuple((slot, width) for slot, width in fields["dense"])
     schema = SlotSchema(fields["label"], tuple(fields["sparse"]), dense)
@@ -67,7 +71,10 @@ def network_rows(path: str, format: PartFormat, manifest: ExportManifest) -> Ite
     width = dict(graph.inputs).get("dense", (0,))[0]
     files = list_part(path) if path_kind(path) == "directory" else [PartFile(path, None)]
     for chunk in read_part(files, format):
-        rows = chunk.parsed.rows
+        rows, rejects = chunk.parsed.rows, chunk.parsed.rejects
+        if rejects:
+            count, first = len(rejects), rejects[0]
+            logger.warning("%s: %d rows left out, the first is row %d: %s", chunk.path, count, first.row, first.reason)
         if (rows.num_slots, rows.dense.shape[1]) != (len(graph.slots), width):
             raise UserError(
                 f"{chunk.path}: rows of {rows.num_slots} slots and {rows.dense.shape[1]} numbers, "

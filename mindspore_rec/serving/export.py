@@ -6,7 +6,6 @@ Any rank of a job calls the same functions; each writes the rows it has.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Callable, Mapping, Optional, Sequence
@@ -23,11 +22,13 @@ from mindspore_rec.serving.feeds import Feeds, choose_feeds
 from mindspore_rec.serving.graph_file import GraphWriter
 from mindspore_rec.serving.layouts import LAYOUTS
 from mindspore_rec.serving.manifest import (
+    FILE_NAME,
     MANIFEST,
     ExportError,
     ExportManifest,
     GraphOf,
     Layout,
+    Share,
     Source,
     TableOf,
 )
@@ -37,7 +38,6 @@ from mindspore_rec.serving.packed_network import PROBABILITY, PackedNetwork
 from mindspore_rec.serving.publishing import Publication, Written, together
 
 VARIABLES = "variables.mindir"
-_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _IDS = 1 << 64
 
 
@@ -78,7 +78,7 @@ class ModelExport:
         self._graph = GraphWriter(self._packed, self._feeds)
         self._variables = GraphWriter(self._packed, self._all)
         for name in self._packed.tables:
-            if not _FILE_NAME.fullmatch(name):
+            if not FILE_NAME.fullmatch(name):
                 raise ExportError(f"table {name!r}: expected a name of letters, digits, '_', '-' and '.'")
 
     def write(self, folder: Path, rows: Mapping[str, TableRows], source: Source, layout: Layout = "native") -> Path:
@@ -112,7 +112,7 @@ class ModelExport:
         if rows.keys() != self._packed.tables.keys():
             raise ValueError(f"rows of {', '.join(rows)}: expected those of {', '.join(self._packed.tables)}")
         parts = together(self._exchange, lambda: self._write_own(folder, rows, layout))
-        self._first(lambda: self._write_manifest(folder, parts, source, layout))
+        self._first(lambda: self._finish(folder, rows, parts, source, layout))
 
     def _first(self, work: Callable[[], None]) -> None:
         """Have rank 0 do something, and all wait for it. Collective."""
@@ -128,7 +128,7 @@ class ModelExport:
         """Write the rows of this rank, and what only the first one writes."""
         files, laid_out, dense = {}, LAYOUTS[layout], {}
         for name, own in rows.items():
-            files.update(laid_out.write_table(folder, name, self._exchange.rank, own))
+            files.update(laid_out.write_share(folder, name, self._exchange.rank, own))
         if self._exchange.rank == 0:
             parameters = self._graph.write(folder / "graph.mindir")
             (folder / "graph.mindir").rename(folder / laid_out.graph)
@@ -146,28 +146,35 @@ class ModelExport:
                 raise ExportError(f"dense parameter {name} is not finite: nothing was exported")
         return found
 
-    def _write_manifest(self, folder: Path, parts: Sequence[Written], source: Source, layout: Layout) -> None:
-        tables = {}
+    def _finish(
+        self, folder: Path, rows: Mapping[str, TableRows], parts: Sequence[Written], source: Source, layout: Layout
+    ) -> None:
+        """Write what is written when all ranks have written: files that describe others."""
+        laid_out, tables = LAYOUTS[layout], {}
+        files = {file: about for part in parts for file, about in part.files.items()}
         for name, cell in self._packed.tables.items():
             padding = cell.table.about()["padding_id"]
+            named = laid_out.files_of(name, len(parts))
+            shares = [Share(files[file], part.rows[name]) for file, part in zip(named, parts)]
+            files.update(laid_out.finish_table(folder, name, rows[name], shares))
             tables[name] = TableOf(
                 columns=self._packed.columns[name],
                 slots=tuple(self._packed.inputs.slots[place] for place in self._packed.slots[name]),
                 pooling=cell.pooling,
                 padding_id=None if padding is None else padding % _IDS,
-                rows=sum(part.rows[name] for part in parts),
-                files=LAYOUTS[layout].files_of(name, len(parts)),
+                rows=sum(share.rows for share in shares),
+                files=named,
             )
         manifest = ExportManifest(
             layout=layout,
             created_by={"mindspore_rec": _version(), "mindspore": ms.__version__},
             source=source,
-            graph=self._graph_of(LAYOUTS[layout].graph, self._graph, self._feeds),
+            graph=self._graph_of(laid_out.graph, self._graph, self._feeds),
             variables=self._graph_of(VARIABLES, self._variables, self._all),
             tables=tables,
             weighted=self._weighted,
             dense=parts[0].dense,
-            files={file: about for part in parts for file, about in part.files.items()},
+            files=files,
         )
         write_synced(folder / MANIFEST, manifest.sealed().to_json())
 

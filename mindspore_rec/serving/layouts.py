@@ -7,9 +7,10 @@ from typing import Dict, Mapping, Protocol, Sequence, Tuple
 
 from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.embedding.table_rows import TableRows
-from mindspore_rec.serving.manifest import FileOf
+from mindspore_rec.serving.manifest import FileOf, Share
 from mindspore_rec.serving.mapped_table import MappedTable
 from mindspore_rec.serving.native_layout import NativeLayout
+from mindspore_rec.serving.paddle_layout import PaddleLayout
 
 
 class FileLayout(Protocol):
@@ -22,17 +23,30 @@ class FileLayout(Protocol):
     graph: str
 
     def files_of(self, name: str, ranks: int) -> Tuple[str, ...]:
-        """The files of a table's shares, of so many ranks."""
+        """The files of a table that so many ranks wrote."""
 
-    def write_table(self, folder: Path, name: str, rank: int, rows: TableRows) -> Dict[str, FileOf]:
+    def write_share(self, folder: Path, name: str, rank: int, rows: TableRows) -> Dict[str, FileOf]:
         """Write a rank's share of a table; return what was written.
 
         Raises:
-            ExportError: a value is not finite.
+            CheckpointError, ExportError: a value is not finite.
             OSError: it cannot be written.
         """
 
-    def read_table(self, folder: Path, files: Sequence[str], dim: int) -> MappedTable:
+    def finish_table(self, folder: Path, name: str, rows: TableRows, shares: Sequence[Share]) -> Dict[str, FileOf]:
+        """Write what a table has beside its shares; return it.
+
+        Args:
+            folder: of the export.
+            name: of the table.
+            rows: of any of its shares.
+            shares: of each rank.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+
+    def read_table(self, folder: Path, name: str, files: Sequence[str], dim: int) -> MappedTable:
         """Read a table of `dim` values a row.
 
         Raises:
@@ -40,10 +54,19 @@ class FileLayout(Protocol):
         """
 
     def write_dense(self, folder: Path, parameters: Arrays) -> Dict[str, str]:
-        """Write dense parameters; return the file of each."""
+        """Write dense parameters; return the file of each.
+
+        Raises:
+            ExportError: one has a name that no file can have.
+            OSError: it cannot be written.
+        """
 
     def read_dense(self, folder: Path, files: Mapping[str, str]) -> Arrays:
-        """Read dense parameters."""
+        """Read dense parameters.
+
+        Raises:
+            CheckpointError, ExportError: a file is none of such parameters.
+        """
 
 
-LAYOUTS: Dict[str, FileLayout] = {"native": NativeLayout()}
+LAYOUTS: Dict[str, FileLayout] = {"native": NativeLayout(), "paddle": PaddleLayout()}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
-from typing import Any, Dict, Literal, Optional, Tuple
+from typing import Any, Dict, Literal, NamedTuple, Optional, Tuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +15,7 @@ from mindspore_rec.config import UserError
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 << 20
+FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")  # of tables and parameters
 ROWS = "rows"  # the input of a graph that takes the place of ids
 Layout = Literal["native", "paddle"]
 
@@ -31,6 +33,13 @@ class FileOf(_Part):
 
     size: int = Field(ge=0)
     crc32c: str = Field(pattern=r"^[0-9a-f]{8}$")
+
+
+class Share(NamedTuple):
+    """What a rank wrote of a table: its file, and how many rows are in it."""
+
+    file: FileOf
+    rows: int
 
 
 class GraphOf(_Part):
@@ -61,7 +70,7 @@ class TableOf(_Part):
         padding_id: an id that reads as zeros, as an unsigned number; null where there is none.
         row_type: of the weights in the files.
         rows: how many there are.
-        files: paths in the export; each id is in one of them.
+        files: paths in the export; each id is in one of them, or one describes the others.
     """
 
     columns: Tuple[int, int]

@@ -9,10 +9,8 @@ from typing import Dict, Mapping, Sequence, Tuple
 from mindspore_rec.checkpoint.array_file import Arrays, read_arrays, write_arrays
 from mindspore_rec.checkpoint.checksum import CRC32C
 from mindspore_rec.embedding.table_rows import TableRows
-from mindspore_rec.serving.manifest import FileOf
+from mindspore_rec.serving.manifest import ExportError, FileOf, Share
 from mindspore_rec.serving.mapped_table import MappedTable, map_table, write_rows
-
-Files = Dict[str, FileOf]
 
 
 def file_of(folder: Path, name: str) -> FileOf:
@@ -34,26 +32,33 @@ class NativeLayout:
     _dense = "dense/parameters.safetensors"
 
     def files_of(self, name: str, ranks: int) -> Tuple[str, ...]:
-        """The files of a table's shares."""
+        """A file for each share."""
         return tuple(f"sparse/{name}-{rank:03d}.safetensors" for rank in range(ranks))
 
-    def write_table(self, folder: Path, name: str, rank: int, rows: TableRows) -> Files:
-        """Write a rank's share of a table; return the file."""
+    def write_share(self, folder: Path, name: str, rank: int, rows: TableRows) -> Dict[str, FileOf]:
+        """Ids and weights alone."""
         file = self.files_of(name, rank + 1)[rank]
         (folder / file).parent.mkdir(exist_ok=True)
         return {file: write_rows(folder / file, rows)}
 
-    def read_table(self, folder: Path, files: Sequence[str], dim: int) -> MappedTable:
-        """Open a table of `dim` values a row."""
+    def finish_table(self, folder: Path, name: str, rows: TableRows, shares: Sequence[Share]) -> Dict[str, FileOf]:
+        """The shares are all there is."""
+        return {}
+
+    def read_table(self, folder: Path, name: str, files: Sequence[str], dim: int) -> MappedTable:
+        """Mapped to memory."""
         return map_table([folder / file for file in files], dim)
 
     def write_dense(self, folder: Path, parameters: Arrays) -> Dict[str, str]:
-        """Write dense parameters; return the file of each."""
+        """One file for all."""
         (folder / self._dense).parent.mkdir(exist_ok=True)
         write_arrays(folder / self._dense, parameters)
         return dict.fromkeys(parameters, self._dense)
 
     def read_dense(self, folder: Path, files: Mapping[str, str]) -> Arrays:
-        """Read dense parameters."""
+        """All at once."""
         content = {file: read_arrays(folder / file) for file in set(files.values())}
+        missing = [name for name, file in files.items() if name not in content[file]]
+        if missing:
+            raise ExportError(f"{folder / files[missing[0]]} has no parameter {missing[0]}")
         return {name: content[file][name] for name, file in files.items()}

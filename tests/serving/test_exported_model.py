@@ -12,7 +12,7 @@ from mindspore_rec.serving.manifest import MANIFEST, ExportError, Source, read_m
 from mindspore_rec.serving.network_inputs import NetworkInputs
 from tests.serving.trained_models import batch, rows_of, slot_dnn, trained
 
-LAYOUTS = ("native",)
+LAYOUTS = ("native", "paddle")
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)

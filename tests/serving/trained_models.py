@@ -126,7 +126,7 @@ class Stream:
 
 
 class StreamRun:
-    """Wide&Deep trained as online_train.py does: a full checkpoint at step 2, and deltas."""
+    """Wide&Deep trained as online_train.py does: a full checkpoint after a step, and deltas."""
 
     def __init__(self, folder: Path, batches=None, spec=None, **keys):
         config = stream_config(**keys)
@@ -135,7 +135,7 @@ class StreamRun:
         self.model = RecModel(self.network, LogLoss(), optimizer, clock=lambda: 1e9)
         kept = config.model_dump(mode="json", include=set(ModelConfig.model_fields))
         state, self.store = TrainerState(self.model, config=kept), CheckpointStore(folder)
-        saver = OnlineCheckpoint(self.store, state, full=Every(2, 0), delta=Every(1, 0), restored=None)
+        saver = OnlineCheckpoint(self.store, state, full=Every(10, 0), delta=Every(1, 0), restored=None)
         stream = Stream(batches or [stream_batch(32, k) for k in range(3)], spec or {})
         self.model.online_train(stream, callbacks=[saver], dataset_sink_mode=False)
 
