@@ -18,7 +18,10 @@ COMMANDS = {
     "consistency": "compare an exported model with the network it was made of, row by row",
     "channel": "make the keys of a channel between hosts",
     "chaos": "kill every part of the pipeline many times, and show that no row is lost or doubled",
+    "streaming-demo": "train pass by pass while data arrive, with the trainer killed on the way",
+    "passes": "print the metrics of a pass-by-pass run as tables, and plot them",
     "synthetic": "write day files of synthetic clicks, and how likely each was",
+    "synthetic-passes": "write folders of synthetic clicks for pass-by-pass training",
 }
 
 
@@ -33,13 +36,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """
     given = list(sys.argv[1:] if argv is None else argv)
     if not given or given[0] in ("-h", "--help"):
-        lines = [f"  {name:12} {what}" for name, what in COMMANDS.items()]
+        lines = [f"  {name:16} {what}" for name, what in COMMANDS.items()]
         sys.stdout.write("\n".join(["usage: python -m mindspore_rec COMMAND [--help]", "", *lines, ""]))
         return 0
     if given[0] not in COMMANDS:
         raise ConfigError(f"unknown command {given[0]!r}: expected one of {', '.join(COMMANDS)}")
     sys.argv[0] = f"python -m mindspore_rec {given[0]}"  # what --help of the command calls itself
-    status: int = importlib.import_module(f"mindspore_rec.cli.{given[0]}").main(given[1:])
+    status: int = importlib.import_module(f"mindspore_rec.cli.{given[0].replace('-', '_')}").main(given[1:])
     return status
 
 

@@ -1,4 +1,5 @@
-"""Named places where `scripts/chaos.sh` has a process killed, because a crash there is the hardest to survive.
+"""Named places where `scripts/chaos.sh` and the streaming demo have a process killed: a crash there is the hardest to
+survive.
 
 `MSREC_KILL_AT=NAME:N` kills the process with SIGKILL when it reaches the point NAME for the Nth time. With
 `MSREC_KILL_FILE=PATH` it looks for a file that says so, and counts from when the file is there: a program that has run
@@ -20,11 +21,14 @@ POINTS = (
     "table-growth",  # a part of a table's index is being moved to more room
     "checkpoint-write",  # some of a checkpoint's files are written, one more each time
     "checkpoint-rename",  # a checkpoint is whole, under its temporary name
-    "pass-publish",  # what follows a pass is whole, under its temporary name
     "compaction",  # a new base is there, and what it replaces is being removed
     "hand-over",  # a trainer has been restored and asks the consumer for the rows after its position
     "seek",  # a consumer knows where to continue and has sent no frame yet
     "send",  # the producer has sent some of its messages and goes on with the next
+)
+PASS_POINTS = (
+    "pass-rows",  # a batch of a pass is predicted or trained
+    "pass-publish",  # what follows a pass is whole, under its temporary name
 )
 MOMENT = 0.02  # seconds
 

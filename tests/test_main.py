@@ -26,7 +26,7 @@ def test_an_unknown_command_is_refused() -> None:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert callable(importlib.import_module(f"mindspore_rec.cli.{name}").main)
+    assert callable(importlib.import_module(f"mindspore_rec.cli.{name.replace('-', '_')}").main)
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])
     assert ended.value.code == 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass
-from typing import Callable, Deque, Iterator, List, NamedTuple, Optional, Sequence
+from dataclasses import dataclass, replace
+from typing import Callable, Deque, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -99,24 +99,28 @@ class PartReader:
         self._share, self._of, self._on_reject = share, of, on_reject
 
     def read(self, files: Sequence[PartFile]) -> Iterator[ReadRows]:
-        """The rows of this rank's share of the files, chunk by chunk, in order.
+        """The rows of this rank's share of the files, chunk by chunk, in order; their origins are numbers of `files`.
 
         Raises:
             UserError: a file cannot be read, is damaged, or has other slots than the schema.
         """
-        mine = deque(files[self._share :: self._of])
-        opened: Deque[Iterator[PartChunk]] = deque()
+        mine = deque(list(enumerate(files))[self._share :: self._of])
+        opened: Deque[Tuple[int, Iterator[PartChunk]]] = deque()
         expected = (len(self.data.schema.sparse), self.data.schema.dense_dim)
         while mine or opened:
             while mine and len(opened) < self._threads:
-                opened.append(read_ahead(read_part([mine.popleft()], self.data.format), _CHUNKS_AHEAD))
-            for chunk in opened.popleft():
+                number, file = mine.popleft()
+                opened.append((number, read_ahead(read_part([file], self.data.format), _CHUNKS_AHEAD)))
+            number, chunks = opened.popleft()
+            for chunk in chunks:
                 rows = chunk.parsed.rows
                 if (rows.num_slots, rows.dense.shape[1]) != expected:
                     raise UserError(f"{chunk.path}: rows of {rows.num_slots} slots, expected {expected[0]}")
                 for reject in chunk.parsed.rejects:
                     self._on_reject(chunk.path, reject.row, reject.reason, reject.raw)
-                yield ReadRows(rows, len(chunk.parsed.rejects))
+                numbers = chunk.parsed.numbers
+                origins = np.stack((np.full_like(numbers, number), numbers), axis=1)
+                yield ReadRows(replace(rows, origins=origins), len(chunk.parsed.rejects))
 
     def load(self, files: Sequence[PartFile]) -> ReadRows:
         """All rows of this rank's share of the files at once."""

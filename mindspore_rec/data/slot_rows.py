@@ -23,6 +23,7 @@ class SlotRows:
         labels: float32[n, 1], 0 or 1.
         dense: float32[n, d], every one finite; d is 0 where the data has no dense slots.
         weights: float32[v], weight of each value; None where every value weighs 1.
+        origins: int64[n, 2], number of the file of each row and of the row in it; None where nobody knows.
 
     Raises:
         ValueError: shapes that do not go together.
@@ -40,6 +41,7 @@ class SlotRows:
     labels: Float32
     dense: Float32
     weights: Optional[Float32] = None
+    origins: Optional[Int64] = None
 
     def __post_init__(self) -> None:
         n, values = len(self.labels), len(self.ids)
@@ -52,6 +54,8 @@ class SlotRows:
             raise ValueError(f"labels and dense of {n} rows, got shapes {self.labels.shape} and {self.dense.shape}")
         if self.weights is not None and self.weights.shape != (values,):
             raise ValueError(f"weights must be one an id, [{values}], got {list(self.weights.shape)}")
+        if self.origins is not None and self.origins.shape != (n, 2):
+            raise ValueError(f"origins of {n} rows must be [{n}, 2], got {list(self.origins.shape)}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -82,9 +86,14 @@ def slice_rows(rows: SlotRows, start: int, stop: int) -> SlotRows:
     start = min(start, stop)
     places = rows.offsets[start * rows.num_slots : stop * rows.num_slots + 1]
     first, end = places[0], places[-1]
-    weights = None if rows.weights is None else rows.weights[first:end]
     return SlotRows(
-        rows.num_slots, rows.ids[first:end], places - first, rows.labels[start:stop], rows.dense[start:stop], weights
+        rows.num_slots,
+        rows.ids[first:end],
+        places - first,
+        rows.labels[start:stop],
+        rows.dense[start:stop],
+        None if rows.weights is None else rows.weights[first:end],
+        None if rows.origins is None else rows.origins[start:stop],
     )
 
 
@@ -92,10 +101,13 @@ def concatenate_rows(parts: Sequence[SlotRows]) -> SlotRows:
     """The rows of all parts, in order; one part is returned as it is.
 
     Raises:
-        ValueError: no parts, or parts that differ in slots, dense columns or in having weights.
+        ValueError: no parts, or parts that differ in slots, dense columns or in having weights or origins.
     """
-    if len({(part.num_slots, part.dense.shape[1], part.weights is None) for part in parts}) != 1:
-        raise ValueError("expected one or more parts with the same slots, dense columns and weights or none")
+    kinds = {(part.num_slots, part.dense.shape[1], part.weights is None, part.origins is None) for part in parts}
+    if len(kinds) != 1:
+        raise ValueError(
+            "expected one or more parts with the same slots and dense columns, and all or no weights and origins"
+        )
     if len(parts) == 1:
         return parts[0]
     offsets = np.zeros(1 + sum(len(part.offsets) - 1 for part in parts), np.int64)
@@ -105,6 +117,7 @@ def concatenate_rows(parts: Sequence[SlotRows]) -> SlotRows:
         np.add(part.offsets[1:], offsets[place - 1], out=offsets[place:end])
         place = end
     weights = [part.weights for part in parts if part.weights is not None]
+    origins = [part.origins for part in parts if part.origins is not None]
     return SlotRows(
         parts[0].num_slots,
         np.concatenate([part.ids for part in parts]),
@@ -112,6 +125,7 @@ def concatenate_rows(parts: Sequence[SlotRows]) -> SlotRows:
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.dense for part in parts]),
         np.concatenate(weights) if weights else None,
+        np.concatenate(origins) if origins else None,
     )
 
 
@@ -142,7 +156,8 @@ def take_rows(rows: SlotRows, order: Int64) -> SlotRows:
     if rows.weights is not None:
         weights = np.empty(offsets[-1], np.float32)
         _take_values(rows.weights, starts, ends, weights)
-    return SlotRows(rows.num_slots, ids, offsets, rows.labels[order], rows.dense[order], weights)
+    origins = None if rows.origins is None else rows.origins[order]
+    return SlotRows(rows.num_slots, ids, offsets, rows.labels[order], rows.dense[order], weights, origins)
 
 
 @njit(cache=True, nogil=True)

@@ -17,6 +17,7 @@ from mindspore_rec.embedding.ranges import over_ranges
 from mindspore_rec.embedding.row_arrays import RowArrays
 from mindspore_rec.embedding.row_digest import MODULUS
 from mindspore_rec.embedding.snapshot import KeptRows, RowSnapshot
+from mindspore_rec.embedding.touched import TouchedRows
 
 
 class RowChanges:
@@ -26,6 +27,10 @@ class RowChanges:
         arrays: where the rows live.
         index: returns the index of their ids.
         threads: to compute hashes with.
+
+    Attributes:
+        following: whether changes are followed.
+        touched: is told of the same changes, whether they are followed or not; None: nobody asks.
     """
 
     def __init__(self, arrays: RowArrays, index: Callable[[], IdIndex], threads: int = 1) -> None:
@@ -34,10 +39,16 @@ class RowChanges:
         self._idle = threading.Condition(self._lock)
         self._snapshot_open = False
         self.following = False
+        self.touched: Optional[TouchedRows] = None
 
     def nbytes(self, rows: int) -> int:
         """Bytes it takes to follow so many rows."""
         return 3 * rows // 8 if self.following else 0
+
+    def touch(self) -> TouchedRows:
+        """Have what is touched noted from now on, for one reader."""
+        self.touched = TouchedRows(self._arrays.ids.size, self._arrays.ids, self._index)
+        return self.touched
 
     def begin(self) -> int:
         """Follow changes from now on; return the digest of the rows there are."""
@@ -70,6 +81,8 @@ class RowChanges:
 
     def change(self, rows: np.ndarray) -> None:
         """Rows, int32[n] each once, are about to be changed."""
+        if self.touched is not None:
+            self.touched.touch(rows)
         if not self.following or not rows.size:
             return
         with self._lock:
@@ -78,12 +91,16 @@ class RowChanges:
 
     def add(self, rows: np.ndarray) -> None:
         """New ids got rows, int32[n]; what these held before was kept aside when it was removed."""
+        if self.touched is not None:
+            self.touched.touch(rows)
         if self.following and rows.size:
             with self._lock:
                 row_bits.put(self._changed, rows, np.empty(rows.size, np.int32))
 
     def remove(self, rows: np.ndarray) -> None:
         """Rows, int32[n] each once, are about to lose their ids, and the statistics with them."""
+        if self.touched is not None:
+            self.touched.remove(rows)
         if not self.following or not rows.size:
             return
         with self._lock:
@@ -94,6 +111,8 @@ class RowChanges:
 
     def change_all(self) -> None:
         """All rows are about to be changed: wait until a snapshot that is being read is done; the next is of all."""
+        if self.touched is not None:
+            self.touched.touch_all()
         if self.following:
             with self._idle:
                 self._wait_idle()

@@ -27,13 +27,17 @@ class MaskedLoss(nn.Cell):
         self.loss_fn = loss_fn
         self.row_loss = by_row(loss_fn)
 
-    def construct(self, label: Tensor, mask: Tensor, *inputs: Tensor) -> Tuple[Tensor, Tensor]:
+    def construct(self, label: Tensor, mask: Tensor, *inputs: Tensor) -> Tuple[Tensor, ...]:
         logits = self.network(*inputs)
+        return self.of_logits(logits, label, mask), logits
+
+    def of_logits(self, logits: Tensor, label: Tensor, mask: Tensor) -> Tensor:
+        """Return the loss."""
         if self.loss_fn is None:
-            return logits, logits
+            return logits
         if self.row_loss is None:
-            return self.loss_fn(logits, label), logits
-        return (self.row_loss.by_row(logits, label) * mask).sum() / mask.sum(), logits
+            return self.loss_fn(logits, label)
+        return (self.row_loss.by_row(logits, label) * mask).sum() / mask.sum()
 
 
 class HostStep(nn.Cell):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 from mindspore.train import Callback, RunContext
@@ -10,7 +10,7 @@ from mindspore.train import Callback, RunContext
 from mindspore_rec.distributed.exchange import Exchange
 from mindspore_rec.distributed.rounds import Rounds
 from mindspore_rec.models.model_file import Model
-from mindspore_rec.train.eval_step import PredictStep
+from mindspore_rec.models.slot_network import LOGIT
 from mindspore_rec.train.guard import NonFiniteGuard
 from mindspore_rec.train.hoist import lookup_cells
 from mindspore_rec.train.losses import LogLoss
@@ -19,10 +19,16 @@ from mindspore_rec.train.part_metrics import PartMetrics
 from mindspore_rec.train.place import ALONE, Place
 from mindspore_rec.train.rec_model import RecModel
 from mindspore_rec.train.trainer_state import TrainerState
+from mindspore_rec.train.variables_step import VariablesStep, Watch
 from mindspore_rec.train.window_monitor import sigmoid
 
 OnRows = Callable[[int], None]
 """Told of so many rows more."""
+
+OnValues = Callable[[np.ndarray, Mapping[str, np.ndarray]], None]
+"""Told of rows of this rank: their origins, int64[n, 2], and by name float32[n, ...]: variables, and label."""
+
+LABEL = "label"
 
 
 class JobModel:
@@ -34,6 +40,7 @@ class JobModel:
         guard: of batches whose numbers are not finite.
         clock: seconds since 1970 of the rows that are trained, for tables that keep times.
         gauc_slot: slot whose values are the groups of GAUC; empty: none.
+        infer_variables, train_variables: what is told of rows that are predicted, and trained; None: nothing.
     """
 
     def __init__(
@@ -44,6 +51,8 @@ class JobModel:
         guard: Optional[NonFiniteGuard] = None,
         clock: Callable[[], float],
         gauc_slot: str = "",
+        infer_variables: Optional[Sequence[str]] = None,
+        train_variables: Optional[Sequence[str]] = None,
     ) -> None:
         self.model, self.place = model, place
         self.network = model.network()
@@ -57,46 +66,80 @@ class JobModel:
             owners=place.owners,
             staleness=place.staleness,
             ends_days=False,
+            watch=None if train_variables is None else Watch(train_variables, self._watched),
         )
         self.state = TrainerState(self.rec_model, about={"model": model.describe()})
         self._gauc_place = model.schema.places[gauc_slot] if gauc_slot else None
-        self._predict_steps: Dict[int, PredictStep] = {}
+        self._infer_variables, self._train_variables = list(infer_variables or ()), list(train_variables or ())
+        self._predict_steps: Dict[int, VariablesStep] = {}
+        self._monitor: Optional[_Monitor] = None
 
     @property
     def tables(self) -> List[Any]:
         """The tables of the network, this rank's shares of them."""
         return [lookup.table for lookup in lookup_cells(self.network)]
 
-    def train(self, dataset: PartDataset, on_rows: OnRows = lambda rows: None) -> PartMetrics:
-        """Train on all rows; metrics of what was predicted of each before it was trained. Collective."""
-        monitor = _Monitor(PartMetrics(self._gauc_place), self.place.exchange, on_rows)
+    def train(
+        self, dataset: PartDataset, on_rows: OnRows = lambda rows: None, on_values: Optional[OnValues] = None
+    ) -> PartMetrics:
+        """Train on all rows; metrics and values are those of each before it was trained. Collective."""
+        monitor = _Monitor(PartMetrics(self._gauc_place), self.place.exchange, on_rows, on_values)
+        self._monitor = monitor
         self.rec_model.online_train(dataset, callbacks=[monitor], dataset_sink_mode=False)
+        self._monitor = None
         return monitor.metrics
 
     def predict(
-        self, dataset: PartDataset, on_rows: OnRows = lambda rows: None, stopped: Callable[[], bool] = lambda: False
+        self,
+        dataset: PartDataset,
+        on_rows: OnRows = lambda rows: None,
+        stopped: Callable[[], bool] = lambda: False,
+        on_values: Optional[OnValues] = None,
     ) -> PartMetrics:
         """Predict all rows; no table is touched. Collective."""
-        size = dataset.batch_size
-        if size not in self._predict_steps:
-            self._predict_steps[size] = PredictStep(self.network, self.place.exchange, self.place.owners, size)
-        step, metrics = self._predict_steps[size], PartMetrics(self._gauc_place)
-        step.set_train(False)
+        step, metrics = self._predict_step(dataset.batch_size), PartMetrics(self._gauc_place)
         given = ((batch, dataset.next_info()) for batch in dataset.create_tuple_iterator())
         for found in Rounds(given, self.place.exchange, stopped):
             *inputs, labels = found[0] if found is not None else dataset.empty_batch()
-            logits = step(*inputs).asnumpy()
+            logits, *variables = (variable.asnumpy() for variable in step(*inputs))
             metrics.update(labels, sigmoid(logits), metrics.groups_of(inputs[0]))
+            if on_values is not None and found is not None:
+                on_values(found[1].origins, {LABEL: labels, **dict(zip(self._infer_variables, variables))})
             on_rows(len(labels))
         return metrics.of_all_ranks(self.place.exchange)
 
+    def _predict_step(self, size: int) -> VariablesStep:
+        if size not in self._predict_steps:
+            names, place = (LOGIT, *self._infer_variables), self.place
+            self._predict_steps[size] = VariablesStep(self.network, names, place.exchange, place.owners, size)
+        self._predict_steps[size].set_train(False)
+        return self._predict_steps[size]
+
+    def _watched(self, variables: List[np.ndarray]) -> None:
+        if self._monitor is not None:
+            self._monitor.tell(dict(zip(self._train_variables, variables)))
+
 
 class _Monitor(Callback):
-    """Counts the rows of every step of all ranks."""
+    """Counts the rows of every step of all ranks, and tells of those of this one."""
 
-    def __init__(self, metrics: PartMetrics, exchange: Exchange, on_rows: OnRows) -> None:
+    def __init__(
+        self, metrics: PartMetrics, exchange: Exchange, on_rows: OnRows, on_values: Optional[OnValues]
+    ) -> None:
         super().__init__()
-        self.metrics, self._exchange, self._on_rows = metrics, exchange, on_rows
+        self.metrics, self._exchange, self._on_rows, self._on_values = metrics, exchange, on_rows, on_values
+        self._labels, self._origins = np.zeros((0, 1), np.float32), np.zeros((0, 2), np.int64)
+
+    def on_train_step_begin(self, run_context: RunContext) -> None:
+        """See which rows come."""
+        cb_params = run_context.original_args()
+        if cb_params.batch_info is not None:
+            self._labels, self._origins = cb_params.train_dataset_element[-1], cb_params.batch_info.origins
+
+    def tell(self, values: Mapping[str, np.ndarray]) -> None:
+        """Tell of variables of the rows that were seen."""
+        if self._on_values is not None:
+            self._on_values(self._origins, {LABEL: self._labels, **values})
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Take in the rows of one step."""

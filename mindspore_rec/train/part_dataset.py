@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
+import numpy as np
+
 from mindspore_rec.data.part_reader import ReadRows, no_rows
 from mindspore_rec.data.slot_rows import SlotRows, concatenate_rows, slice_rows
 from mindspore_rec.data.slot_schema import SlotSchema
@@ -21,11 +23,13 @@ class PartInfo:
 
     Attributes:
         rejected: rows refused since the batch before.
+        origins: int64[n, 2] of its rows, as of `SlotRows`.
         position: none: where a run goes on is a pass, not a row.
         event_time_max: in milliseconds since 1970; -1: the time is the model's clock.
     """
 
     rejected: int
+    origins: Optional[np.ndarray] = None
     position: None = None
     event_time_max: int = -1
 
@@ -40,13 +44,14 @@ class PartDataset:
 
     Attributes:
         stopped: whether it was asked to end.
+        ended: whether every batch was handed out, and then the next one asked for.
     """
 
     def __init__(self, read: Callable[[], Iterator[ReadRows]], schema: SlotSchema, batch_size: int) -> None:
         self.batch_size = batch_size
         self._read, self._schema = read, schema
         self._infos: List[PartInfo] = []
-        self.stopped = False
+        self.stopped = self.ended = False
         self.final_info: Optional[PartInfo] = None
 
     def get_dataset_size(self) -> int:
@@ -59,15 +64,16 @@ class PartDataset:
 
     def create_tuple_iterator(self, **options: Any) -> Iterator[Columns]:
         """The batches."""
-        self.final_info = None
+        self.final_info, self.ended = None, False
         for rows, rejected in batches(self._read(), self.batch_size):
             if self.stopped:
                 return
             if not len(rows):
                 self.final_info = PartInfo(rejected)
-                return
-            self._infos.append(PartInfo(rejected))
+                break
+            self._infos.append(PartInfo(rejected, rows.origins))
             yield columns_of(rows)
+        self.ended = True
 
     def next_info(self) -> PartInfo:
         """Of the next batch that was not asked for."""

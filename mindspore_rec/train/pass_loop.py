@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from threading import Event
-from typing import Iterator, List, NamedTuple, Optional, Protocol
+from typing import Iterator, List, Mapping, NamedTuple, Optional, Protocol
 
 import numpy as np
 
+from mindspore_rec.metrics.pass_records import Stage
 from mindspore_rec.stream.pass_schedule import PassKey
 from mindspore_rec.train.loaded_part import LoadedPart
 from mindspore_rec.train.part_metrics import PartMetrics
 from mindspore_rec.train.pass_model import PassModel
 from mindspore_rec.train.stop_signals import StopSignals
+from mindspore_rec.train.trainer_state import Kept
 
 logger = logging.getLogger(__name__)
 
@@ -26,31 +28,37 @@ class TrainedPass(NamedTuple):
 
 
 class PassReports(Protocol):
-    """What people look at while passes are trained."""
+    """What people look at while passes are trained; `RunReports` of ``train/pass_reports.py`` is one."""
 
-    def begin_stage(self, key: PassKey, stage: str, rows: Optional[int]) -> None:
-        """A pass begins to be predicted ("Infer") or trained ("Train"); so many rows, where they are known."""
+    @property
+    def kept(self) -> Mapping[str, Kept]:
+        """What of it belongs in the checkpoints, by name."""
+
+    def begin_stage(self, key: PassKey, stage: Stage, rows: Optional[int]) -> None:
+        """A pass begins to be predicted or trained; so many rows, where they are known."""
 
     def advance(self, rows: int) -> None:
         """So many rows more are done."""
 
-    def end_stage(self, key: PassKey, stage: str, metrics: PartMetrics) -> None:
-        """All of them are."""
+    def end_stage(self, key: PassKey, stage: Stage, metrics: PartMetrics) -> None:
+        """All of them are, and nothing is saved yet."""
 
     def end_day(self, day: str) -> None:
-        """The last pass of a day is trained and saved."""
+        """The last pass of a day is trained, and nothing is saved yet."""
 
 
 class NoReports:
     """Nobody looks."""
 
-    def begin_stage(self, key: PassKey, stage: str, rows: Optional[int]) -> None:
+    kept: Mapping[str, Kept] = {}
+
+    def begin_stage(self, key: PassKey, stage: Stage, rows: Optional[int]) -> None:
         """See `PassReports`."""
 
     def advance(self, rows: int) -> None:
         """See `PassReports`."""
 
-    def end_stage(self, key: PassKey, stage: str, metrics: PartMetrics) -> None:
+    def end_stage(self, key: PassKey, stage: Stage, metrics: PartMetrics) -> None:
         """See `PassReports`."""
 
     def end_day(self, day: str) -> None:
@@ -67,30 +75,26 @@ def train_passes(model: PassModel, reports: Optional[PassReports] = None) -> Lis
     """
     shown, stop = reports or NoReports(), Event()
     trained: List[TrainedPass] = []
+    model.job.state.kept = {**model.job.state.kept, **shown.kept}
     with StopSignals(stop.set):
         model.restore()
         parts = model.parts(stop)
         while (part := _next_of_all(model, parts, stop)) is not None:
-            infer = _predicted(model, part, shown, stop)
+            shown.begin_stage(part.key, "Infer", part.row_count)
+            infer = model.predict_part(part, shown.advance, stop.is_set)
             if _any(model, stop.is_set()):
                 break
+            shown.end_stage(part.key, "Infer", infer)
             shown.begin_stage(part.key, "Train", part.row_count)
             train = model.train_part(part, shown.advance)
             if train is None:
                 break
             shown.end_stage(part.key, "Train", train)
             trained.append(TrainedPass(part.key, infer, train))
-            model.save(part)
             if model.schedule.ends_day(part.key):
                 shown.end_day(part.key.day)
+            model.save(part)
     return trained
-
-
-def _predicted(model: PassModel, part: LoadedPart, shown: PassReports, stop: Event) -> PartMetrics:
-    shown.begin_stage(part.key, "Infer", part.row_count)
-    metrics = model.predict_part(part, shown.advance, stop.is_set)
-    shown.end_stage(part.key, "Infer", metrics)
-    return metrics
 
 
 def _next_of_all(model: PassModel, parts: Iterator[LoadedPart], stop: Event) -> Optional[LoadedPart]:

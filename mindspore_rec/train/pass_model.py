@@ -20,11 +20,13 @@ from mindspore_rec.metrics.pass_log import metric_line, shrink_line
 from mindspore_rec.models.model_file import Model
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule, day_of, next_day
 from mindspore_rec.stream.ready_parts import Part, Stop, ready_parts
+from mindspore_rec.train.framework_checkpoint import refresh_stamps
 from mindspore_rec.train.guard import NonFiniteGuard
 from mindspore_rec.train.job_model import JobModel, OnRows
 from mindspore_rec.train.loaded_part import LoadedPart
 from mindspore_rec.train.part_dataset import PartDataset
 from mindspore_rec.train.part_metrics import PartMetrics
+from mindspore_rec.train.pass_dumps import PassDumps
 from mindspore_rec.train.pass_rejects import PassRejects
 from mindspore_rec.train.pass_saver import PassExporter, PassSaver
 from mindspore_rec.train.place import ALONE, Place
@@ -65,13 +67,17 @@ class PassModel:
             raise ConfigError(f"gauc_slot = {runner.gauc_slot!r}: expected one of the sparse_slots")
         folder, rank = Path(runner.model_save_path), place.exchange.rank
         self.rejects = PassRejects(folder / f"dead_letters-{rank}.jsonl")
+        self._dumps = PassDumps(runner, model.file, place)
         self.job = JobModel(
             model,
             place,
             guard=NonFiniteGuard(dead_letters=folder / f"skipped_batches-{rank}.jsonl"),
             clock=lambda: self._seconds,
             gauc_slot=runner.gauc_slot,
+            infer_variables=self._dumps.infer_variables,
+            train_variables=self._dumps.train_variables,
         )
+        self._dumps.check_parameters(self.job.network)
         self.saver = PassSaver(folder, self.job.state, exporter(self.job))
         self.done: Optional[PassKey] = None
         data, share = part_data(dataset), (rank, max(place.workers, 1))
@@ -122,7 +128,10 @@ class PassModel:
             self.job.model.schema,
             self.runner.infer_batch_size,
         )
-        metrics = self.job.predict(dataset, on_rows, stopped)
+        with self._dumps.predicted(loaded) as dump:
+            metrics = self.job.predict(dataset, on_rows, stopped, dump.put if dump is not None else None)
+            if dump is not None and dataset.ended:
+                dump.publish()
         logger.info("%s", metric_line(loaded.key, "Infer", metrics.summary()))
         return metrics
 
@@ -137,12 +146,16 @@ class PassModel:
             self.job.model.schema,
             self.dataset.batch_size,
         )
-        metrics = self.job.train(dataset, on_rows)
-        self.rejects.flush()
-        self._loaded = None
-        if self.place.exchange.sum(np.array([dataset.stopped], np.float32))[0]:
-            logger.info("stopped in pass %d of day %s, which the next start trains again", key.number, key.day)
-            return None
+        with self._dumps.trained(loaded) as dump:
+            metrics = self.job.train(dataset, on_rows, dump.put if dump is not None else None)
+            self.rejects.flush()
+            self._loaded = None
+            if self.place.exchange.sum(np.array([dataset.stopped], np.float32))[0]:
+                logger.info("stopped in pass %d of day %s, which the next start trains again", key.number, key.day)
+                return None
+            if dump is not None:
+                dump.publish()
+        self._dumps.write_parameters(key, self.job.network)
         self.done, self.saver.monitor_data = key, metrics.summary().line()
         logger.info("%s", metric_line(key, "Train", metrics.summary()))
         return metrics
@@ -173,6 +186,7 @@ class PassModel:
         self.saver.base(following)
         for table in self.job.tables:
             table.end_day()
+        refresh_stamps(self.job.state.lookups)  # fewer rows, and no step between
         self.saver.checkpoint(day_start(following))
         self.done = day_start(following)
 

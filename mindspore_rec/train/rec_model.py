@@ -21,6 +21,7 @@ from mindspore_rec.train.progress import TrainingProgress
 from mindspore_rec.train.step import TrainStep
 from mindspore_rec.train.stop_signals import StopSignals
 from mindspore_rec.train.table_days import end_days
+from mindspore_rec.train.variables_step import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class RecModel(Model):
         staleness: 1: of several ranks, rows of the next batch are fetched while a batch is computed, where the next one
             is there; they then lack the update of that batch. 0: in turn, exact.
         ends_days: tables end their days at midnight of the time of the rows; False: somebody else ends them.
+        watch: who looks at variables of a `SlotNetwork` while it is trained.
         kwargs: further arguments of `mindspore.Model`.
     """
 
@@ -66,6 +68,7 @@ class RecModel(Model):
         exact_rows: int = 0,
         staleness: int = 0,
         ends_days: bool = True,
+        watch: Optional[Watch] = None,
         **kwargs: Any,
     ) -> None:
         self._lookups = lookup_cells(network)
@@ -85,7 +88,7 @@ class RecModel(Model):
         self._exact_rows = exact_rows
         if staleness not in (0, 1) or (staleness and exact_rows):
             raise ValueError(f"staleness = {staleness}: expected 0 or 1, with exact_rows = {exact_rows} only 0")
-        self._staleness, self._ends_days = staleness, ends_days
+        self._staleness, self._ends_days, self._watch = staleness, ends_days, watch
         self.owners = tuple(owners) or tuple(range(self.exchange.size))
         self.progress = TrainingProgress()
         super().__init__(network, loss_fn, optimizer, metrics, **kwargs)
@@ -181,9 +184,7 @@ class RecModel(Model):
         """Return our step, or the framework's for mixed precision and for networks that train themselves."""
         step = self._train_network
         if not self._lookups and self._optimizer is not None and not self._stock_options:
-            step = TrainStep(
-                self._network, self._row_loss, self._optimizer, self.exchange, self.owners, self._exact_rows
-            )
+            step = self._own_step()
         if self.exchange.size > 1 and not isinstance(step, TrainStep):
             raise ValueError("more than one rank: expected a network whose optimizer and loss the model knows")
         _expect_rows(step, dataset)
@@ -237,7 +238,11 @@ class RecModel(Model):
             return super()._build_train_network()
         if self._optimizer is None:
             raise ValueError("optimizer is None: a network with HashEmbeddingLookup needs one for its dense parameters")
-        return TrainStep(self._network, self._row_loss, self._optimizer, self.exchange, self.owners, self._exact_rows)
+        return self._own_step()
+
+    def _own_step(self) -> TrainStep:
+        given = self._row_loss, self._optimizer, self.exchange, self.owners, self._exact_rows
+        return TrainStep(self._network, *given, watch=self._watch)
 
     def _build_predict_network(self) -> None:
         self._predict_network = PredictStep(self._network) if self._lookups else self._network

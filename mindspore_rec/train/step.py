@@ -15,6 +15,7 @@ from mindspore_rec.train.graph_thread import GraphThread, nothing
 from mindspore_rec.train.hoist import graph_array
 from mindspore_rec.train.host_step import HostStep, MaskedLoss, array_of, hide, pad, tensor_of
 from mindspore_rec.train.sharded_blocks import ShardedBlocks
+from mindspore_rec.train.variables_step import Watch, WatchedLoss
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class _Found:
         row_grads: gradients of embedding rows; times `scale` they are those of the summed loss.
         dense_grads: gradients of dense parameters, of the mean loss.
         dense_sums: of the summed loss in float64, where rows were computed block by block.
+        watched: variables that somebody looks at.
     """
 
     loss: float
@@ -54,10 +56,11 @@ class _Found:
     scale: float
     dense_grads: List[Tensor]
     dense_sums: Sequence[np.ndarray] = ()
+    watched: Sequence[np.ndarray] = ()
 
 
 class _Gradients(nn.Cell):
-    """Loss, logits and the gradient of each given parameter, by one forward and backward pass."""
+    """What the loss returns, and the gradient of each given parameter, by one forward and backward pass."""
 
     def __init__(self, loss: MaskedLoss, weights: Sequence[Parameter]) -> None:
         super().__init__(auto_prefix=False)
@@ -65,8 +68,7 @@ class _Gradients(nn.Cell):
         self.gradient = ops.value_and_grad(self.loss, None, ParameterTuple(weights), has_aux=True)
 
     def construct(self, label: Tensor, mask: Tensor, *inputs: Tensor) -> Tuple[Any, ...]:
-        (loss, logits), grads = self.gradient(label, mask, *inputs)
-        return loss, logits, grads
+        return self.gradient(label, mask, *inputs)
 
 
 class _ApplyDense(nn.Cell):
@@ -92,10 +94,12 @@ class TrainStep(HostStep):
         exchange: Optional[Exchange] = None,
         owners: Sequence[int] = (),
         exact_rows: int = 0,
+        watch: Optional[Watch] = None,
     ) -> None:
         super().__init__(network, exchange, owners)
         hide(self, "exact_rows", exact_rows)
-        self.loss = MaskedLoss(network, loss_fn)
+        hide(self, "watch", watch)
+        self.loss = MaskedLoss(network, loss_fn) if watch is None else WatchedLoss(network, loss_fn, watch.names)
         if exact_rows and not (self.has_lookups and self.loss.row_loss is not None):
             raise ValueError(f"exact_rows = {exact_rows}: expected 0 where there is no lookup, or no loss by row")
         self.optimizer = optimizer
@@ -139,6 +143,8 @@ class TrainStep(HostStep):
             found = self._compute_by_blocks(blocks, given, rows)
         else:
             found = self._compute(graph, len(blocks.row_parameters), given, rows)
+        if self.watch is not None and rows:
+            self.watch.tell(list(found.watched))
         sums, usable = blocks.sum_gradients(prepared, found.row_grads, rows, found.scale)
         loss, all_rows, grads = found.loss, rows, found.dense_grads
         if self.exchange.size > 1 or blocks.exact:
@@ -192,13 +198,14 @@ class TrainStep(HostStep):
             dense = [tensor_of(np.zeros(parameter.shape, np.float32)) for parameter in self._dense]
             none = [np.zeros((0, 1), np.float32)] * tables
             return _Found(0.0, np.zeros((0, *inputs[0].shape[1:]), np.float32), none, 0.0, dense)
-        loss, logits, grads = graph(*[tensor_of(array) for array in inputs], meanwhile=meanwhile)
+        (loss, logits, *watched), grads = graph(*[tensor_of(array) for array in inputs], meanwhile=meanwhile)
         return _Found(
             float(loss.asnumpy()),
             logits.asnumpy()[:rows] if logits.ndim else logits.asnumpy(),
             [grad.asnumpy() for grad in grads[:tables]],
             float(rows),
             list(grads[tables:]),
+            watched=[variable.asnumpy()[:rows] for variable in watched],
         )
 
     def _compute_by_blocks(self, whole: BatchBlocks, inputs: Sequence[np.ndarray], rows: int) -> _Found:
@@ -215,12 +222,13 @@ class TrainStep(HostStep):
             for total, grad in zip(dense, found.dense_grads):
                 total += grad.asnumpy().astype(np.float64) * count
             scaled = [grad[:count] * np.float32(count) for grad in found.row_grads]
-            parts.append(_Found(found.loss * count, found.outputs, scaled, 1.0, []))
+            parts.append(_Found(found.loss * count, found.outputs, scaled, 1.0, [], watched=found.watched))
         if not parts:
             parts = [_Found(0.0, np.zeros((0, *inputs[0].shape[1:]), np.float32), [np.zeros((0, 1))] * tables, 1.0, [])]
         row_grads = [np.concatenate([part.row_grads[k] for part in parts]) for k in range(tables)]
         loss = sum(part.loss for part in parts) / max(rows, 1)
-        return _Found(loss, np.concatenate([part.outputs for part in parts]), row_grads, 1.0, [], dense)
+        watched = [np.concatenate(pieces) for pieces in zip(*[part.watched for part in parts])]
+        return _Found(loss, np.concatenate([part.outputs for part in parts]), row_grads, 1.0, [], dense, watched)
 
 
 def _usable(grad: np.ndarray) -> bool:
