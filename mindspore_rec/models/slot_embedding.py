@@ -8,6 +8,7 @@ from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import Uniform
 
 from mindspore_rec.embedding.admission import Always, ShowClick
+from mindspore_rec.embedding.delta_score import DeltaScore
 from mindspore_rec.embedding.eviction import ShowClickDecay
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.embedding.optimizers import SharedAdagrad
@@ -85,7 +86,8 @@ def _rules(accessor: AccessorConfig, padding_id: Optional[int], pooling: str, se
         given.nonclk_coeff,
         given.click_coeff,
     )
-    return {"eviction": decay, "padding_id": padding_id, "pooling": pooling, "seed": seed}
+    grown = DeltaScore(given.nonclk_coeff, given.click_coeff)  # exports of what changed choose by it
+    return {"eviction": decay, "delta_score": grown, "padding_id": padding_id, "pooling": pooling, "seed": seed}
 
 
 def _optimizer(config: AdagradConfig) -> SharedAdagrad:

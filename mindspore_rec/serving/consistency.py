@@ -9,7 +9,7 @@ import numpy as np
 
 from mindspore_rec.serving.data_rows import NetworkRows, fed
 from mindspore_rec.serving.exported_model import ExportedModel
-from mindspore_rec.serving.packed_network import Variables
+from mindspore_rec.serving.packed_network import AllVariables
 from mindspore_rec.serving.trained_model import TrainedModel
 from mindspore_rec.train.eval_step import PredictStep
 
@@ -62,7 +62,7 @@ def compare(exported: ExportedModel, trained: TrainedModel, batches: Iterable[Ne
         batches: what the network is given.
     """
     manifest = exported.manifest
-    cell = Variables(trained.network)
+    cell = AllVariables(trained.network)
     cell.set_train(False)
     step = PredictStep(cell)
     found = {name: VariableDifference(name) for name in cell.names}

@@ -133,18 +133,10 @@ class ModelExport:
             parameters = self._graph.write(folder / "graph.mindir")
             (folder / "graph.mindir").rename(folder / laid_out.graph)
             self._variables.write(folder / VARIABLES)
-            dense = laid_out.write_dense(folder, self._parameters(parameters))
+            dense = laid_out.write_dense(folder, finite(self._network, parameters))
             for file in {laid_out.graph, VARIABLES, *dense.values()}:
                 files[file] = file_of(folder, file)
         return Written(files=files, rows={name: len(own) for name, own in rows.items()}, dense=dense)
-
-    def _parameters(self, names: Sequence[str]) -> Arrays:
-        parameters = self._network.parameters_dict()
-        found = {name: parameters[name].asnumpy() for name in names}
-        for name, array in found.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise ExportError(f"dense parameter {name} is not finite: nothing was exported")
-        return found
 
     def _finish(
         self, folder: Path, rows: Mapping[str, TableRows], parts: Sequence[Written], source: Source, layout: Layout
@@ -188,6 +180,20 @@ class ModelExport:
             slots=tuple(inputs.slots[place] for place in feeds.slots),
             numbers=tuple(fed.items()),
         )
+
+
+def finite(network: nn.Cell, names: Sequence[str]) -> Arrays:
+    """The values of dense parameters of a network.
+
+    Raises:
+        ExportError: one is not finite.
+    """
+    parameters = network.parameters_dict()
+    found = {name: parameters[name].asnumpy() for name in names}
+    for name, array in found.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ExportError(f"dense parameter {name} is not finite: nothing was exported")
+    return found
 
 
 def _version() -> str:

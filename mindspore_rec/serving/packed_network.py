@@ -24,7 +24,7 @@ _TRIAL_ROWS = 4
 _TOLERANCE = 1e-5
 
 
-class Variables(nn.Cell):
+class AllVariables(nn.Cell):
     """The variables of a network: those of a `SlotNetwork`, else logit and probability of one that returns logits.
 
     Attributes:
@@ -64,7 +64,7 @@ class PackedNetwork:
 
     def __init__(self, network: nn.Cell, inputs: NetworkInputs) -> None:
         self.inputs = inputs
-        self.variables = Variables(network)
+        self.variables = AllVariables(network)
         self.tables: Dict[str, HashEmbeddingLookup] = {cell.table_name: cell for cell in lookup_cells(network)}
         if not self.tables:
             raise ConfigError("inference model: the network has no HashEmbeddingLookup")

@@ -70,7 +70,11 @@ def trained_model(checkpoint: Checkpoint, model: Optional[Path] = None) -> Train
     else:
         raise CheckpointError(f"checkpoint {checkpoint.path} does not say what its model is")
     restore_network(network, checkpoint)
-    return TrainedModel(network, inputs, weighted, source_of(checkpoint))
+    source = source_of(checkpoint)
+    newest = max(cell.table.last_seconds for cell in lookup_cells(network))
+    if source.data_time is None and newest > 0:  # pass-by-pass training only knows when passes begin
+        source = source.model_copy(update={"data_time": round(newest * 1000)})
+    return TrainedModel(network, inputs, weighted, source)
 
 
 def source_of(checkpoint: Checkpoint) -> Source:

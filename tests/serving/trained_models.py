@@ -15,7 +15,7 @@ from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.embedding.bags import Bags
 from mindspore_rec.models.model_file import PACKAGE, Model, load_model_file
 from mindspore_rec.models.rank.wide_deep.model import WideDeep
-from mindspore_rec.serving.packed_network import Variables
+from mindspore_rec.serving.packed_network import AllVariables
 from mindspore_rec.train.eval_step import PredictStep
 from mindspore_rec.train.hoist import lookup_cells
 from mindspore_rec.train.losses import LogLoss
@@ -151,7 +151,7 @@ def saved(folder: Path, model, network, step=3, **meta):
 
 def variables_of(network, *inputs):
     """What the network in training makes of a batch, by name."""
-    cell = Variables(network)
+    cell = AllVariables(network)
     return {name: part.asnumpy() for name, part in zip(cell.names, PredictStep(cell)(*inputs))}
 
 
