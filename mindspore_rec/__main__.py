@@ -14,6 +14,8 @@ COMMANDS = {
     "launch": "run a program as several ranks, under mpirun or MindSpore's dynamic networking",
     "checkpoint": "list checkpoints, or verify every byte of them",
     "table": "say what a checkpoint knows of an embedding table, or of one id",
+    "export": "make a model that answers requests of a checkpoint",
+    "consistency": "compare an exported model with the network it was made of, row by row",
     "channel": "make the keys of a channel between hosts",
     "chaos": "kill every part of the pipeline many times, and show that no row is lost or doubled",
     "streaming-demo": "train pass by pass while data arrive, with the trainer killed on the way",

@@ -113,7 +113,16 @@ class HashEmbeddingLookup(nn.Cell):
         object.__setattr__(self, "table", table)
         factors = None if field_learning_rates is None else field_factors(field_learning_rates)
         object.__setattr__(self, "field_factors", factors)
+        object.__setattr__(self, "packed", ())
         self.use_blocks((), ())
+
+    def read_packed(self, columns: Tuple[int, ...]) -> None:
+        """Have the next compilation take rows for ids: float32 [..., w], of which the table's are columns a to b - 1.
+
+        Args:
+            columns: (a, b); none: ids again.
+        """
+        object.__setattr__(self, "packed", columns)
 
     def use_blocks(self, rows: Tuple[Parameter, ...], ids: Tuple[Parameter, ...]) -> None:
         """Set what the next compilation reads: one block of rows (and their ids) per lookup of a step."""
@@ -122,9 +131,12 @@ class HashEmbeddingLookup(nn.Cell):
 
     def construct(self, ids: Tensor) -> Tensor:
         """Return the rows of `ids`: the one block there is, else the block that was gathered for these ids."""
-        if len(self.row_blocks) == 0:
+        if len(self.packed) == 2:
+            rows = ids[..., self.packed[0] : self.packed[1]]
+        elif len(self.row_blocks) == 0:
             raise RuntimeError("HashEmbeddingLookup works inside a RecModel: train, evaluate or predict through one")
-        rows = self.row_blocks[0] if len(self.row_blocks) == 1 else self._matching(ids)
+        else:
+            rows = self.row_blocks[0] if len(self.row_blocks) == 1 else self._matching(ids)
         if self.max_norm is not None:
             squares = ops.square(rows).sum(axis=-1, keepdims=True) / (self.max_norm * self.max_norm)
             rows = rows * ops.rsqrt(ops.maximum(squares, ops.ones_like(squares)))

@@ -96,8 +96,8 @@ def _rules(accessor: AccessorConfig, padding_id: Optional[int], pooling: str, se
         given.nonclk_coeff,
         given.click_coeff,
     )
-    score = DeltaScore(given.nonclk_coeff, given.click_coeff)
-    return {"eviction": decay, "delta_score": score, "padding_id": padding_id, "pooling": pooling, "seed": seed}
+    grown = DeltaScore(given.nonclk_coeff, given.click_coeff)  # exports of what changed choose by it
+    return {"eviction": decay, "delta_score": grown, "padding_id": padding_id, "pooling": pooling, "seed": seed}
 
 
 def _optimizer(config: AdagradConfig) -> SharedAdagrad:

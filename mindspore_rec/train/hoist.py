@@ -97,7 +97,7 @@ def trace_lookups(network: nn.Cell, given: Sequence[Input]) -> List[LookupCall]:
     training = network.training
     network.set_train(False)
     try:
-        with _recorded(lookup_cells(network), record), _pynative():
+        with recorded(lookup_cells(network), record), pynative():
             network(*[Tensor(array) for array in coded])
     finally:
         network.set_train(training)
@@ -130,10 +130,10 @@ def _decode(
 
 
 @contextmanager
-def _recorded(
+def recorded(
     cells: Sequence[HashEmbeddingLookup], record: Callable[[HashEmbeddingLookup, Tensor], Tensor]
 ) -> Iterator[None]:
-    """Let the lookups report their ids instead of returning rows."""
+    """Let the lookups report their ids, and return what `record` makes of them, instead of rows."""
     for cell in cells:
         object.__setattr__(cell, "construct", lambda ids, cell=cell: record(cell, ids))
     try:
@@ -144,7 +144,8 @@ def _recorded(
 
 
 @contextmanager
-def _pynative() -> Iterator[None]:
+def pynative() -> Iterator[None]:
+    """Run cells op by op, without compiling them."""
     mode = ms.get_context("mode")
     ms.set_context(mode=ms.PYNATIVE_MODE)
     try:

@@ -1,0 +1,143 @@
+"""Read an exported model: every byte is verified, its graph is loaded, its tables are mapped to memory."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Tuple, Union
+
+import numpy as np
+
+from mindspore_rec.checkpoint.array_file import Arrays
+from mindspore_rec.checkpoint.checksum import CRC32C
+from mindspore_rec.embedding.bag_ids import bags_of_ids
+from mindspore_rec.embedding.bags import Bags, Pool
+from mindspore_rec.serving.graph_file import SUFFIX, read_graph
+from mindspore_rec.serving.layouts import LAYOUTS
+from mindspore_rec.serving.manifest import MANIFEST, ROWS, ExportError, ExportManifest, GraphOf, read_manifest
+from mindspore_rec.serving.mapped_table import MappedTable
+
+Graph = Callable[..., List[np.ndarray]]
+
+
+class ExportedModel:
+    """An exported model, which predicts what the network would that it was made of.
+
+    Args:
+        folder: where it is; see `read_export`.
+        manifest: what it says of itself.
+
+    Attributes:
+        tables: by name.
+    """
+
+    def __init__(self, folder: Path, manifest: ExportManifest) -> None:
+        self.folder, self.manifest = folder, manifest
+        self._layout = LAYOUTS[manifest.layout]
+        self.tables: Dict[str, MappedTable] = {}
+        self.width = 0
+        for name, table in manifest.tables.items():
+            begin, end = table.columns
+            self.tables[name] = self._layout.read_table(folder, name, table.files, end - begin)
+            self.width = max(self.width, end)
+            if len(self.tables[name]) != table.rows:
+                raise ExportError(f"{folder}: table {name} has {len(self.tables[name])} rows, expected {table.rows}")
+
+    @cached_property
+    def dense(self) -> Arrays:
+        """The dense parameters of the graph, by name."""
+        return self._layout.read_dense(self.folder, self.manifest.dense)
+
+    def predict(self, ids: Union[np.ndarray, Bags], numbers: Optional[np.ndarray] = None) -> Dict[str, np.ndarray]:
+        """Return the outputs by name, each float32 [n, ...].
+
+        Args:
+            ids: int64 [n, slots] or bags of the slots in `manifest.graph.slots`, in their order.
+            numbers: float32 [n, ...], what `manifest.graph.numbers` names, side by side; None where that is nothing.
+
+        Raises:
+            ValueError: the shapes are others.
+        """
+        return self._run(self.manifest.graph, self._graph, ids, numbers)
+
+    def variables(self, ids: Union[np.ndarray, Bags], numbers: Optional[np.ndarray] = None) -> Dict[str, np.ndarray]:
+        """Return all variables of the network by name; as `predict`, with the slots in `manifest.variables`."""
+        return self._run(self.manifest.variables, self._variables, ids, numbers)
+
+    def rows(self, ids: Union[np.ndarray, Bags], slots: Tuple[str, ...]) -> np.ndarray:
+        """Return float32 [n, slots, width]: the rows of all tables side by side, pooled, 0 where nothing is looked up.
+
+        Args:
+            ids: int64 [n, slots], or bags.
+            slots: names of the columns.
+
+        Raises:
+            ValueError: there are other columns.
+        """
+        bags = ids if isinstance(ids, Bags) else bags_of_ids(ids)
+        if bags.slots != len(slots):
+            raise ValueError(f"ids of {bags.slots} slots, expected {len(slots)}")
+        found = np.zeros((*bags.shape, self.width), np.float32)
+        for name, table in self.manifest.tables.items():
+            columns = [place for place, slot in enumerate(slots) if slot in table.slots]
+            if not columns:
+                continue
+            own = bags.of_columns(columns)
+            values = self.tables[name].lookup(own.ids)
+            if table.padding_id is not None:
+                values[own.ids.view(np.uint64) == table.padding_id] = 0.0
+            begin, end = table.columns
+            pooled = Pool(own, table.pooling).forward(values)
+            found[:, columns, begin:end] = pooled.reshape(*own.shape, end - begin)
+        return found
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return self._load(self.manifest.graph)
+
+    @cached_property
+    def _variables(self) -> Graph:
+        return self._load(self.manifest.variables)
+
+    def _load(self, graph: GraphOf) -> Graph:
+        shapes = [shape for _, shape in graph.inputs]
+        if graph.file.endswith(SUFFIX):
+            return read_graph(self.folder / graph.file, shapes)
+        with tempfile.TemporaryDirectory() as folder:  # MindSpore reads no file of another name
+            link = Path(folder) / f"graph{SUFFIX}"
+            link.symlink_to((self.folder / graph.file).resolve())
+            return read_graph(link, shapes)
+
+    def _run(
+        self, graph: GraphOf, run: Graph, ids: Union[np.ndarray, Bags], numbers: Optional[np.ndarray]
+    ) -> Dict[str, np.ndarray]:
+        given = []
+        for name, shape in graph.inputs:
+            found = self.rows(ids, graph.slots) if name == ROWS else numbers
+            if found is None or found.shape[1:] != shape or found.shape[0] != ids.shape[0]:
+                got = "nothing" if found is None else f"shape {list(found.shape)}"
+                raise ValueError(f"{name}: expected shape {[ids.shape[0], *shape]}, got {got}")
+            given.append(found)
+        return dict(zip(graph.outputs, run(*given)))
+
+
+def read_export(folder: Path) -> ExportedModel:
+    """Read an exported model and verify every byte of it.
+
+    Raises:
+        ExportError: it is damaged, incomplete, of another version, or none; the message says which.
+        CheckpointError: a file of arrays cannot be read.
+    """
+    manifest = read_manifest(folder)
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    other = sorted(there ^ {MANIFEST, *manifest.files})
+    if other:
+        raise ExportError(f"{folder}: not the files it was written with: {', '.join(other[:3])}")
+    for file, about in manifest.files.items():
+        path = folder / file
+        if path.is_symlink() or not path.is_file() or path.stat().st_size != about.size:
+            raise ExportError(f"{folder}: {file} is damaged: it is no file of {about.size} bytes any more")
+        if CRC32C.of_file(path) != about.crc32c:
+            raise ExportError(f"{folder}: {file} is damaged: its checksum is not that of {MANIFEST}")
+    return ExportedModel(folder, manifest)

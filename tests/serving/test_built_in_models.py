@@ -1,0 +1,39 @@
+"""Every built-in model can be exported, and what is read back predicts as it does in training."""
+
+import numpy as np
+import pytest
+
+from mindspore_rec.data.slot_schema import SlotSchema
+from mindspore_rec.models.model_file import PACKAGE, Model, load_model_file
+from mindspore_rec.models.slot_network import HyperParameters
+from mindspore_rec.serving.export import ModelExport
+from mindspore_rec.serving.exported_model import read_export
+from mindspore_rec.serving.manifest import Source
+from mindspore_rec.serving.network_inputs import NetworkInputs
+from tests.serving.trained_models import SLOTS, batch, rows_of, trained, variables_of
+
+
+def files():
+    """The model.py of each; that of the stream trainer is none."""
+    found = [path for path in sorted(PACKAGE.glob("*/*/model.py")) if "class Settings" in path.read_text("utf-8")]
+    return [pytest.param(path, id=path.parent.name) for path in found]
+
+
+@pytest.mark.parametrize("path", files())
+def test_it_predicts_as_in_training(path, tmp_path):
+    file = load_model_file(path)
+    assert issubclass(file.settings, HyperParameters)
+    model = Model(file, file.settings(), SlotSchema("click", SLOTS, (("age", 1),)), 0, {})
+    network = trained(model, steps=2)
+    ModelExport(network, NetworkInputs.of_schema(model.schema)).write(
+        tmp_path / "m", rows_of(network), Source(model={})
+    )
+    exported = read_export(tmp_path / "m")
+    ids, dense, _ = batch(model.schema, 30, seed=9)
+    expected = variables_of(network, ids, dense)
+    graph = exported.manifest.graph
+    columns = [SLOTS.index(slot) for slot in graph.slots]
+    found = exported.predict(ids.of_columns(columns), dense if graph.numbers else None)
+    assert found.keys() == {network.inference_target_var}
+    for name, values in {**exported.variables(ids, dense), **found}.items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-6)
