@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 from mindspore_rec.job_config import EpochRunner, OnlineRunner
@@ -12,19 +10,15 @@ if TYPE_CHECKING:
     from mindspore_rec.train.job_model import JobModel
     from mindspore_rec.train.pass_saver import PassExporter
 
-logger = logging.getLogger(__name__)
-
 
 def exporter_of(config: Union[EpochRunner, OnlineRunner], job: JobModel) -> PassExporter:
-    """What writes the exports of a runner."""
-    return _Nothing()  # EXPORT: serving/export.py goes here, once it is there
+    """What writes the exports of a runner.
 
+    Raises:
+        ConfigError: the model cannot be exported, or not what the runner wants of it.
+    """
+    from mindspore_rec.serving.job_exports import JobExports  # imports MindSpore
 
-class _Nothing:
-    """Writes no file."""
-
-    def base(self, folder: Path) -> None:
-        """See `PassExporter`."""
-        logger.warning("%s: exports are not written yet", folder)
-
-    delta = inference = text = base
+    if isinstance(config, EpochRunner):
+        return JobExports(job, config.save_inference_feed_varnames, config.save_inference_fetch_varnames)
+    return JobExports(job)
