@@ -1,0 +1,132 @@
+"""A small model trained pass by pass: its data, its configuration, and an exporter that notes what it was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence
+
+import mindspore as ms
+import numpy as np
+
+from mindspore_rec.data.part_reader import ReadRows, part_data
+from mindspore_rec.data.slot_text import SlotTextParser
+from mindspore_rec.job_config import DatasetConfig, OnlineRunner, TableParameters
+from mindspore_rec.models.model_file import PACKAGE, Model, load_model_file
+from mindspore_rec.stream.pass_schedule import PassSchedule
+from mindspore_rec.train.job_model import JobModel
+from mindspore_rec.train.part_dataset import PartDataset
+
+ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
+
+FIRST, SECOND, THIRD = "20190720", "20190721", "20190722"
+SLOTS = ("2", "3", "4")
+SPARSE_SLOTS = " ".join(("1", *SLOTS))
+ROWS = 24  # of a file; two files a split
+RULES = {
+    "embedx_threshold": 1.0,
+    "ctr_accessor_param": {"show_click_decay_rate": 0.9, "delete_threshold": 0.15, "delete_after_unseen_days": 0},
+}
+
+
+def lines(seed: Sequence[int], count: int = ROWS) -> str:
+    """Rows of slot text: several values in some slots, none in others; some ids come again and again, some do not.
+
+    One of them is 0, which is padding, and one has its highest bit set.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(count):
+        slots = [f"{id}:{slot}" for slot in SLOTS for id in rng.integers(0, rng.choice([9, 300]), rng.integers(0, 3))]
+        rows.append(" ".join([f"{rng.integers(0, 2)}:1", *slots, f"{2**63 + 7}:4"]))
+    return "".join(f"{row}\n" for row in rows)
+
+
+def write_split(folder: Path, name: str, donefile: str = "") -> Path:
+    """A split of two files, whose rows are a function of its name."""
+    split = folder / name
+    split.mkdir(parents=True, exist_ok=True)
+    for part in range(2):
+        (split / f"part-{part}").write_text(lines([*name.encode(), part]))
+    if donefile:
+        (split / donefile).touch()
+    return split
+
+
+def write_days(folder: Path, schedule: PassSchedule, donefile: str = "") -> Path:
+    """All splits of a schedule."""
+    for key in schedule.passes():
+        for name in schedule.folders(key):
+            write_split(folder, name, donefile)
+    return folder
+
+
+def runner_of(save: Path, **options: Any) -> OnlineRunner:
+    """Two days of four passes, a checkpoint every second, a delta after each."""
+    given = {
+        "name": "online",
+        "class": "online_train",
+        "start_day": FIRST,
+        "end_day": SECOND,
+        "split_interval": 360,
+        "checkpoint_per_pass": 2,
+        "save_delta_frequency": 1,
+        "infer_batch_size": 32,
+        "data_sleep_second": 0.01,
+        "model_save_path": str(save),
+    }
+    return OnlineRunner(**{**given, **options})
+
+
+def dataset_of(data: Any, **options: Any) -> DatasetConfig:
+    """Slot text, loaded and shuffled."""
+    given = {
+        "name": "days",
+        "type": "InmemoryDataset",
+        "batch_size": 16,
+        "data_path": str(data),
+        "data_format": "feasign_slot",
+        "sparse_slots": SPARSE_SLOTS,
+    }
+    return DatasetConfig(**{**given, **options})
+
+
+def schedule_of(runner: OnlineRunner) -> PassSchedule:
+    """As `PassModel` has it."""
+    return PassSchedule(runner.start_day, runner.end_day, runner.split_interval, runner.split_per_pass)
+
+
+def model_of(dataset: DatasetConfig, rules: Optional[Dict[str, Any]] = None, **settings: Any) -> Model:
+    """slot_dnn with rows of three values and one hidden layer of four."""
+    file = load_model_file(PACKAGE / "rank" / "slot_dnn" / "model.py")
+    given = {"fc_sizes": (4,), "sparse_feature_dim": 3, "optimizer": {"class": "adam", "learning_rate": 0.02}}
+    table = TableParameters(**{"accessor": RULES if rules is None else rules})
+    data = part_data(dataset)
+    return Model(file, file.settings(**{**given, **settings}), data.schema, data.padding_id, {"embedding": table})
+
+
+def part_of(model: Model, text: str, size: int) -> PartDataset:
+    """Rows of slot text in batches of `size`."""
+    rows = SlotTextParser(model.schema, value_first=True).parse(text.encode()).rows
+    return PartDataset(lambda: iter([ReadRows(rows, 0)]), model.schema, size)
+
+
+def state_of(job: JobModel) -> Dict[str, np.ndarray]:
+    """All of a model's state, to the bit: parameters, optimizers and tables, whose rows are in the order of ids."""
+    checkpoint = job.state.checkpoint({})
+    found = {}
+    for group, arrays in checkpoint.groups.items():
+        for name, array in arrays.items():
+            prefix = name.rpartition(".")[0] + "." if "." in name else ""
+            ids = arrays.get(f"{prefix}ids")
+            by_id = ids is not None and name not in ("step", "counters", "timeline")
+            found[f"{group}/{name}"] = array[np.argsort(ids)] if by_id else np.array(array)
+    progress = checkpoint.meta["progress"]
+    counters = ("step", "rows_trained", "rows_rejected", "rows_skipped")
+    return {**found, "progress": np.array([progress[name] for name in counters])}
+
+
+def assert_same_state(found: Dict[str, np.ndarray], wanted: Dict[str, np.ndarray]) -> None:
+    """All arrays equal to the bit."""
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        assert found[name].dtype == array.dtype and found[name].tobytes() == array.tobytes(), name
