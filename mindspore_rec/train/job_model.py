@@ -26,7 +26,7 @@ from mindspore_rec.train.window_monitor import sigmoid
 logger = logging.getLogger(__name__)
 
 OnRows = Callable[[int], None]
-"""Told of so many rows more."""
+"""Told of so many rows more, of this rank."""
 
 OnValues = Callable[[np.ndarray, Mapping[str, np.ndarray]], None]
 """Told of rows of this rank: their origins, int64[n, 2], and by name float32[n, ...]: variables, and label."""
@@ -169,4 +169,4 @@ class _Monitor(Callback):
         if groups is not None and self._exchange.size > 1:
             groups = np.concatenate(self._exchange.gather(groups))
         self.metrics.update(result.labels, sigmoid(result.logits), groups)
-        self._on_rows(result.rows)
+        self._on_rows(bags.shape[0])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import mindspore as ms
 import numpy as np
 
+from mindspore_rec.checkpoint.format import Checkpoint
 from mindspore_rec.data.part_reader import ReadRows, part_data
 from mindspore_rec.data.slot_text import SlotTextParser
 from mindspore_rec.job_config import DatasetConfig, OnlineRunner, TableParameters
@@ -15,6 +18,9 @@ from mindspore_rec.models.model_file import PACKAGE, Model, load_model_file
 from mindspore_rec.stream.pass_schedule import PassSchedule
 from mindspore_rec.train.job_model import JobModel
 from mindspore_rec.train.part_dataset import PartDataset
+from mindspore_rec.train.pass_model import PassModel
+from mindspore_rec.train.pass_saver import PassSaver
+from mindspore_rec.train.place import ALONE, Place
 
 ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
 
@@ -22,10 +28,20 @@ FIRST, SECOND, THIRD = "20190720", "20190721", "20190722"
 SLOTS = ("2", "3", "4")
 SPARSE_SLOTS = " ".join(("1", *SLOTS))
 ROWS = 24  # of a file; two files a split
+SAID = "said.txt"
 RULES = {
     "embedx_threshold": 1.0,
     "ctr_accessor_param": {"show_click_decay_rate": 0.9, "delete_threshold": 0.15, "delete_after_unseen_days": 0},
 }
+
+
+class Note(NamedTuple):
+    """What an exporter was asked for: into which folder, at which day of the tables, with how many rows in them."""
+
+    what: str
+    folder: str
+    day: int
+    rows: int
 
 
 def lines(seed: Sequence[int], count: int = ROWS) -> str:
@@ -130,3 +146,106 @@ def assert_same_state(found: Dict[str, np.ndarray], wanted: Dict[str, np.ndarray
     assert found.keys() == wanted.keys()
     for name, array in wanted.items():
         assert found[name].dtype == array.dtype and found[name].tobytes() == array.tobytes(), name
+
+
+class Recorder:
+    """An exporter that notes what it is asked for, and how far the tables were then.
+
+    As an export of what changed, its deltas are part of the model's state: how many there were.
+
+    Args:
+        job: the model.
+        notes: gets (what, folder below model_save_path, day of the tables, ids they hold).
+        begins: called before each export; it may raise.
+    """
+
+    def __init__(self, job: JobModel, notes: List[Note], begins: Callable[[], None] = lambda: None) -> None:
+        self._job, self._notes, self._begins, self._deltas = job, notes, begins, 0
+        job.state.kept = {**job.state.kept, "exports": self}
+
+    def base(self, folder: Path) -> None:
+        self._note("base", folder)
+
+    def delta(self, folder: Path) -> None:
+        self._deltas += 1
+        self._note("delta", folder)
+
+    def inference(self, folder: Path) -> None:
+        self._note("inference", folder)
+
+    def text(self, folder: Path) -> None:
+        self._note("text", folder)
+
+    def state(self) -> Dict[str, np.ndarray]:
+        return {"deltas": np.array([self._deltas])}
+
+    def load_state(self, state: Dict[str, np.ndarray]) -> None:
+        self._deltas = int(state["deltas"][0])
+
+    def _note(self, what: str, folder: Path) -> None:
+        self._begins()
+        name = f"{folder.parent.name}/{folder.name.replace('.writing-', '')}"
+        days = {int(table.state()["timeline"][-1, 2]) for table in self._job.tables}
+        self._notes.append(Note(what, name, days.pop(), sum(len(table) for table in self._job.tables)))
+        assert not days, "the tables have one day"
+        (folder / SAID).write_text(digest_of(self._job))
+
+
+def digest_of(job: JobModel) -> str:
+    """Of all of a model's state."""
+    found = hashlib.sha256()
+    for name, array in sorted(state_of(job).items()):
+        found.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return found.hexdigest()
+
+
+def passes_of(
+    save: Path,
+    data: Any,
+    notes: Optional[List[Note]] = None,
+    *,
+    begins: Callable[[], None] = lambda: None,
+    place: Place = ALONE,
+    dataset: Optional[Dict[str, Any]] = None,
+    settings: Optional[Dict[str, Any]] = None,
+    **runner: Any,
+) -> PassModel:
+    """slot_dnn over the days of `data`, with a `Recorder`."""
+    given = dataset_of(data, **(dataset or {}))
+    told: List[Note] = [] if notes is None else notes
+    model = model_of(given, **(settings or {}))
+    return PassModel(runner_of(save, **runner), given, model, lambda job: Recorder(job, told, begins), place)
+
+
+class Trainer:
+    """A model that is compiled once and then goes on from what is in a folder, as a new process does.
+
+    Args:
+        folder: for its data, and for what it saves.
+        options: of the runner.
+    """
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.save, self._options = folder / "save", options
+        self.data = write_days(folder / "data", schedule_of(runner_of(self.save, **options)))
+        self.notes: List[Note] = []
+        self.begins: Callable[[], None] = lambda: None
+        self.passes = passes_of(self.save, self.data, self.notes, begins=lambda: self.begins(), **options)
+        new = self.passes.job.state.checkpoint({})
+        groups = {group: {name: array.copy() for name, array in part.items()} for group, part in new.groups.items()}
+        self._new = Checkpoint(groups, new.meta)
+
+    def begin(self, left: Optional[Path] = None, dataset: Optional[Dict[str, Any]] = None, **options: Any) -> PassModel:
+        """As a new process that finds what another one `left`."""
+        shutil.rmtree(self.save, ignore_errors=True)
+        if left is not None:
+            shutil.copytree(left, self.save)
+        self.notes.clear()
+        passes, runner = self.passes, runner_of(self.save, **{**self._options, **options})
+        passes.runner, passes.schedule = runner, schedule_of(runner)
+        passes.dataset = dataset_of(self.data, **(dataset or {}))
+        passes.job.state.restore(self._new)
+        passes.done = None
+        exporter = Recorder(passes.job, self.notes, lambda: self.begins())
+        passes.saver = PassSaver(self.save, passes.job.state, exporter, passes.schedule)
+        return passes

@@ -102,6 +102,21 @@ def test_it_ends_after_the_batch_that_is_being_read() -> None:
     assert (list(batches_of), begun, dataset.stopped) == ([], [0, 1], True)
 
 
+def test_it_ends_where_somebody_says_so() -> None:
+    """Before a batch: where none is left, nothing was stopped."""
+    for batches_before, stopped in ((0, True), (2, True), (3, False)):
+        read_of: List[Any] = []
+        dataset = PartDataset(
+            lambda: iter(chunks_of([0, 12])),
+            SCHEMA,
+            4,
+            lambda: len(read_of) == batches_before,  # noqa: B023
+        )
+        for batch in dataset.create_tuple_iterator():
+            read_of.append(batch)
+        assert (len(read_of), dataset.stopped) == (batches_before, stopped)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_columns(weighted: bool) -> None:
     (bags, numbers, labels), *_ = read(dataset_of(chunks_of([0, 6], dense=2, weighted=weighted), 4, WITH_NUMBERS))[0]
