@@ -77,7 +77,7 @@ def train_passes(model: PassModel, reports: Optional[PassReports] = None) -> Lis
     shown, stop = reports or NoReports(), Event()
     trained: List[TrainedPass] = []
     model.job.state.kept = {**model.job.state.kept, **shown.kept}
-    with StopSignals(stop.set):
+    with StopSignals(stop.set), model.saver.held():
         model.restore()
         parts = model.parts(stop)  # where data are missing, before anything is saved
         model.catch_up()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Callable, ContextManager, Optional, Protocol, Tuple
 
@@ -24,6 +25,7 @@ from mindspore_rec.checkpoint.pass_layout import (
     delta_folder,
     inference_folder,
 )
+from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.config import ConfigError
 from mindspore_rec.metrics.pass_log import base_line, checkpoint_line, delta_line
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
@@ -87,6 +89,16 @@ class PassSaver:
         self._splits = {"split_interval": schedule.split_interval, "split_per_pass": schedule.split_per_pass}
         self._exchange = state.exchange
         self._base_key = 0
+
+    def held(self) -> ContextManager[None]:
+        """Keep other runs from saving into this folder, as long as the block lasts or the process lives.
+
+        Raises:
+            CheckpointError: another process holds it, or it cannot be written.
+        """
+        if self._exchange.rank:
+            return nullcontext()
+        return CheckpointStore(self.folder).held("model_save_path")
 
     def restore(self, init_model_path: str = "") -> Optional[PassKey]:
         """Go on from the newest whole checkpoint; the pass it was made after, None where training starts new.

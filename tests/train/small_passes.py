@@ -35,6 +35,31 @@ RULES = {
 }
 
 
+PRICED = {"dense_slots": "price:2"}
+#: A network whose logit is no number where both prices are too large: their sum is infinite, minus itself.
+PRICES = '''
+from mindspore import Parameter, Tensor
+import numpy as np
+from mindspore_rec.models.slot_embedding import SlotEmbedding
+from mindspore_rec.models.slot_network import HyperParameters, SlotNetwork
+from mindspore import ops
+
+class Settings(HyperParameters):
+    """None of its own."""
+
+class Network(SlotNetwork):
+    def __init__(self, settings, schema, padding_id, tables):
+        super().__init__(settings, schema, padding_id, tables)
+        self.embedding = SlotEmbedding(2, tables, padding_id=padding_id)
+        self.scale = Parameter(Tensor(np.ones((1, 1), np.float32)), name="scale")
+
+    def variables(self, ids, dense):
+        price = dense.sum(axis=1, keepdims=True)
+        logit = self.embedding(ids).sum(axis=(1, 2)).reshape((-1, 1)) + (price - price) * self.scale
+        return logit, ops.sigmoid(logit)
+'''
+
+
 class Note(NamedTuple):
     """What an exporter was asked for: into which folder, at which day of the tables, with how many rows in them."""
 
@@ -118,6 +143,19 @@ def model_of(dataset: DatasetConfig, rules: Optional[Dict[str, Any]] = None, **s
     table = TableParameters(**{"accessor": RULES if rules is None else rules})
     data = part_data(dataset)
     return Model(file, file.settings(**{**given, **settings}), data.schema, data.padding_id, {"embedding": table})
+
+
+def prices(*values: str) -> str:
+    """Rows of two prices each."""
+    return "".join(f"{k % 2}:1 {k + 5}:2 {price}:price {price}:price\n" for k, price in enumerate(values))
+
+
+def prices_model(folder: Path) -> Model:
+    """A user's model.py, whose logit is not finite where a price is 3e38."""
+    path = folder / "model.py"
+    path.write_text(PRICES)
+    model, file = model_of(dataset_of("none", **PRICED)), load_model_file(path)
+    return Model(file, file.settings(), model.schema, model.padding_id, model.tables)
 
 
 def part_of(model: Model, text: str, size: int) -> PartDataset:
@@ -208,12 +246,13 @@ def passes_of(
     place: Place = ALONE,
     dataset: Optional[Dict[str, Any]] = None,
     settings: Optional[Dict[str, Any]] = None,
+    model: Optional[Model] = None,
     **runner: Any,
 ) -> PassModel:
-    """slot_dnn over the days of `data`, with a `Recorder`."""
+    """slot_dnn, or the model given, over the days of `data`, with a `Recorder`."""
     given = dataset_of(data, **(dataset or {}))
     told: List[Note] = [] if notes is None else notes
-    model = model_of(given, **(settings or {}))
+    model = model or model_of(given, **(settings or {}))
     return PassModel(runner_of(save, **runner), given, model, lambda job: Recorder(job, told, begins), place)
 
 

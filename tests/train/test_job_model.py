@@ -10,41 +10,27 @@ import pytest
 
 from mindspore_rec.embedding.bags import Bags
 from mindspore_rec.metrics.group_auc import GroupAUC
-from mindspore_rec.models.model_file import Model, load_model_file
+from mindspore_rec.models.model_file import Model
 from mindspore_rec.train.eval_step import PredictStep
 from mindspore_rec.train.guard import NonFiniteGuard, TrainingDivergedError
 from mindspore_rec.train.job_model import JobModel
 from mindspore_rec.train.part_dataset import PartDataset
 from mindspore_rec.train.part_metrics import PartMetrics
 from mindspore_rec.train.window_monitor import sigmoid
-from tests.train.small_passes import assert_same_state, dataset_of, lines, model_of, part_of, state_of
+from tests.train.small_passes import (
+    assert_same_state,
+    dataset_of,
+    lines,
+    model_of,
+    part_of,
+    prices,
+    prices_model,
+    state_of,
+)
 
 MODEL = model_of(dataset_of("none"))
 SIZE = 16
 FIRST, SECOND, NEW = lines([1], SIZE), lines([2], 5), lines([3], 40)
-
-#: A network whose logit is no number where both prices are too large: their sum is infinite, minus itself.
-PRICES = '''
-from mindspore import Parameter, Tensor
-import numpy as np
-from mindspore_rec.models.slot_embedding import SlotEmbedding
-from mindspore_rec.models.slot_network import HyperParameters, SlotNetwork
-from mindspore import ops
-
-class Settings(HyperParameters):
-    """None of its own."""
-
-class Network(SlotNetwork):
-    def __init__(self, settings, schema, padding_id, tables):
-        super().__init__(settings, schema, padding_id, tables)
-        self.embedding = SlotEmbedding(2, tables, padding_id=padding_id)
-        self.scale = Parameter(Tensor(np.ones((1, 1), np.float32)), name="scale")
-
-    def variables(self, ids, dense):
-        price = dense.sum(axis=1, keepdims=True)
-        logit = self.embedding(ids).sum(axis=(1, 2)).reshape((-1, 1)) + (price - price) * self.scale
-        return logit, ops.sigmoid(logit)
-'''
 
 
 def job_of(model: Model = MODEL, **options: Any) -> JobModel:
@@ -132,17 +118,9 @@ def test_training_ends_where_its_data_are_stopped(job: JobModel) -> None:
     assert (dataset.stopped, metrics.summary().rows, job.rec_model.progress.step - step) == (True, 4, 1)
 
 
-def prices(*values: str) -> str:
-    return "".join(f"{k % 2}:1 {k + 5}:2 {price}:price {price}:price\n" for k, price in enumerate(values))
-
-
 @pytest.fixture(scope="module")
 def priced(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    path = tmp_path_factory.mktemp("model") / "model.py"
-    path.write_text(PRICES)
-    model = model_of(dataset_of("none", dense_slots="price:2"))
-    file = load_model_file(path)
-    return Model(file, file.settings(), model.schema, 0, model.tables)
+    return prices_model(tmp_path_factory.mktemp("model"))
 
 
 def test_batches_that_are_not_finite_count_nowhere_but_as_skipped(priced: Model, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from mindspore_rec.checkpoint.donefiles import bases, checkpoints, patches
 from mindspore_rec.checkpoint.pass_layout import checkpoint_folder
+from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.config import ConfigError, UserError
 from mindspore_rec.stream.pass_schedule import PassKey
 from mindspore_rec.train.part_metrics import PartMetrics
@@ -441,6 +442,16 @@ def test_missing_data_are_an_error_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="train_data_dir"):
         train_passes(passes_of(tmp_path / "save", tmp_path / "none", notes, data_donefile="done", prefetch=True))
     assert nothing_done(tmp_path / "save", notes)
+
+
+def test_two_runs_do_not_save_into_one_folder(whole: Uninterrupted) -> None:
+    passes = whole.trainer.begin(whole.on_disk[5])
+    before = sorted(whole.trainer.save.glob("**/*"))
+    held = CheckpointStore(whole.trainer.save).held()
+    with held, pytest.raises(UserError, match=r"model_save_path = .* is in use by process"):
+        train_passes(passes)
+    assert sorted(whole.trainer.save.glob("**/*")) == before
+    assert train_passes(passes), "once the other has ended"
 
 
 def test_a_damaged_file_ends_it_in_one_line(whole: Uninterrupted, tmp_path: Path) -> None:
