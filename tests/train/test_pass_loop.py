@@ -23,7 +23,7 @@ from mindspore_rec.stream.pass_schedule import PassKey
 from mindspore_rec.train.part_metrics import PartMetrics
 from mindspore_rec.train.pass_loop import NoReports, train_passes
 from mindspore_rec.train.pass_model import PassModel
-from mindspore_rec.train.pass_saver import read_pass
+from mindspore_rec.train.saved_state import read_saved
 from tests.train.small_passes import (
     FIRST,
     ROWS,
@@ -59,7 +59,7 @@ def left_in(save: Path) -> Left:
     base_of = {saved.key: saved.input for saved in bases(save)}
     for saved in checkpoints(save):
         assert saved.path == f"{save / checkpoint_folder(saved.at)}/"
-        read_pass(Path(saved.path))
+        read_saved(Path(saved.path))
     return Left(
         {str(path.relative_to(save)): (path / SAID).read_text() for path in save.glob("*/*")},
         {saved.at: base_of[saved.key] for saved in checkpoints(save)},
@@ -159,7 +159,7 @@ def test_what_is_exported_when(whole: Uninterrupted) -> None:
 
 def test_checkpoints_hold_what_was_said_of_them(whole: Uninterrupted) -> None:
     """Only the one after the end of a day has older rows, and fewer."""
-    states = {at: read_pass(Path(saved.path)).groups for saved in checkpoints(whole.trainer.save) for at in [saved.at]}
+    states = {at: read_saved(Path(saved.path)).groups for saved in checkpoints(whole.trainer.save) for at in [saved.at]}
     tables = {at: groups["table-embedding_w"] for at, groups in states.items()}
     days = {at: int(table["timeline"][-1, 2]) for at, table in tables.items()}
     assert days == {
@@ -187,7 +187,7 @@ def test_rows_unseen_for_long_go_at_the_end_of_a_day(whole: Uninterrupted) -> No
     }
     table = whole.trainer.passes.job.tables[0].state()
     assert {id % 2**64 for id in table["ids"].tolist()} < seen
-    kept = read_pass(whole.trainer.save / SECOND / "0").groups["table-embedding_w"]["ids"]
+    kept = read_saved(whole.trainer.save / SECOND / "0").groups["table-embedding_w"]["ids"]
     assert not {id % 2**64 for id in kept.tolist()} <= seen, "some of the first day's were there"
 
 
@@ -226,7 +226,7 @@ def test_an_export_that_fails_ends_the_run_and_the_next_one_goes_on(whole: Unint
             raise OSError("no space")
 
     options = {"save_first_base": True, "begins": fail, "end_day": FIRST}
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(UserError, match=rf"{FIRST}/4: cannot be written: no space"):
         train_passes(passes_of(tmp_path / "save", whole.trainer.data, **options))
     assert list((tmp_path / "save").glob("*/.writing-*"))
     passes = passes_of(tmp_path / "save", whole.trainer.data, **options)

@@ -16,7 +16,8 @@ from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.config import ConfigError
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
 from mindspore_rec.train.job_model import JobModel
-from mindspore_rec.train.pass_saver import PassSaver, read_pass
+from mindspore_rec.train.pass_saver import PassSaver
+from mindspore_rec.train.saved_state import read_saved
 from tests.train.small_passes import (
     FIRST,
     SAID,
@@ -232,7 +233,14 @@ def test_a_warm_start_takes_the_model_and_nothing_of_the_run(
         assert patches(new) == [SavedExport(9000, 9000, f"{new}/{FIRST}/delta-1", "")]
 
 
-@pytest.mark.parametrize("path", ["", FIRST, f"{FIRST}/delta-1", "none"])
+def test_a_warm_start_from_a_run_takes_its_last_checkpoint(run: Saving, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / FIRST):
+        again = Saving(tmp_path / f"new-{path.name}")
+        assert again.saver.restore(str(path)) is None
+        assert (tmp_path / FIRST / "3" / SAID).read_text() == digest_of(again.job)
+
+
+@pytest.mark.parametrize("path", [f"{FIRST}/delta-1", "none"])
 def test_a_warm_start_with_no_model(run: Saving, tmp_path: Path, path: str) -> None:
     with pytest.raises(CheckpointError, match=re.escape(str(tmp_path / path))) as found:
         Saving(tmp_path / "new").saver.restore(str(tmp_path / path))
@@ -253,7 +261,7 @@ def test_what_is_saved_again_takes_the_place_of_what_is_there(run: Saving, tmp_p
     run.saver.checkpoint(PassKey(FIRST, 3))
     assert not (tmp_path / FIRST / "3" / "left").exists()
     assert (tmp_path / FIRST / "3" / SAID).read_text() == digest_of(run.job)
-    read_pass(tmp_path / FIRST / "3")
+    read_saved(tmp_path / FIRST / "3")
     assert len(checkpoints(tmp_path)) == 3
 
 
