@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -73,7 +74,7 @@ class Model:
         try:
             network = self.file.network(self.settings, self.schema, self.padding_id, self.tables)
         except ValueError as error:
-            raise ConfigError(f"{self.file.name}: {error}") from None
+            raise ConfigError(f"{self.file.name}: {_said(error)}") from None
         known = _tables(network)
         for name in self.tables:
             if name not in known:
@@ -160,5 +161,26 @@ def _imported(path: Path, builtin: bool) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever a user's file raises is told in one line
-        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{_place(path, error)}: {_first_line(error)}") from error
     return module
+
+
+def _place(path: Path, error: Exception) -> str:
+    """The file, and the line of it that was at work."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+def _first_line(error: Exception) -> str:
+    """Its kind and the first line of what it says."""
+    said = _said(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _said(error: Exception) -> str:
+    """The first line of what an error says.
+
+    >>> _said(ValueError("width = 6" + chr(10) + "as was said")), _said(ValueError())
+    ('width = 6', '')
+    """
+    return str(error).strip().split("\n")[0]

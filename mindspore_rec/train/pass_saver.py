@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Callable, ContextManager, Optional, Protocol, Tuple
 
@@ -24,8 +25,10 @@ from mindspore_rec.checkpoint.pass_layout import (
     delta_folder,
     inference_folder,
 )
+from mindspore_rec.checkpoint.store import CheckpointStore
+from mindspore_rec.config import ConfigError
 from mindspore_rec.metrics.pass_log import base_line, checkpoint_line, delta_line
-from mindspore_rec.stream.pass_schedule import PassKey
+from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
 from mindspore_rec.train.saved_state import (
     published_folder,
     read_saved,
@@ -61,21 +64,41 @@ class PassSaver:
         folder: model_save_path.
         state: of the model.
         exporter: what writes exports.
+        schedule: days and passes.
         clock: seconds since 1970.
 
     Attributes:
         now: the clock.
+        newest: folder of the last checkpoint that was read or written; None before.
         monitor_data: metrics of the last pass, for those who read the donefiles.
     """
 
     def __init__(
-        self, folder: Path, state: TrainerState, exporter: PassExporter, clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        state: TrainerState,
+        exporter: PassExporter,
+        schedule: PassSchedule,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder, self.now = folder, clock
         self.monitor_data = ""
+        self.newest: Optional[Path] = None
         self._state, self._exporter = state, exporter
+        self._schedule = schedule
+        self._splits = {"split_interval": schedule.split_interval, "split_per_pass": schedule.split_per_pass}
         self._exchange = state.exchange
         self._base_key = 0
+
+    def held(self) -> ContextManager[None]:
+        """Keep other runs from saving into this folder, as long as the block lasts or the process lives.
+
+        Raises:
+            CheckpointError: another process holds it, or it cannot be written.
+        """
+        if self._exchange.rank:
+            return nullcontext()
+        return CheckpointStore(self.folder).held("model_save_path")
 
     def restore(self, init_model_path: str = "") -> Optional[PassKey]:
         """Go on from the newest whole checkpoint; the pass it was made after, None where training starts new.
@@ -84,6 +107,7 @@ class PassSaver:
             init_model_path: what a run without checkpoints begins with: the folder of a checkpoint, or of a pass.
 
         Raises:
+            ConfigError: the folder cannot be made, or the day was begun with passes of another length.
             CheckpointError: none of the checkpoints is whole, or it does not fit the model.
         """
         if self._exchange.rank == 0:
@@ -93,12 +117,18 @@ class PassSaver:
         self._base_key = self._next_key()
         if not told:
             if init_model_path:
-                self._take_over(read_saved(Path(init_model_path)))
+                take_over(self._state, read_saved(Path(init_model_path)))
                 logger.info("starting with %s", init_model_path)
             return None
         day, _, number = told.partition("/")
         key = PassKey(day, int(number))
-        self._take_over(found[1] if found else read_saved(self.folder / checkpoint_folder(key)))
+        checkpoint = found[1] if found else read_saved(self.folder / checkpoint_folder(key))
+        self._check_passes(key, checkpoint)
+        take_over(self._state, checkpoint)
+        after = checkpoint.meta.get("pass", {})
+        self.monitor_data = str(after.get("monitor_data", ""))
+        self._base_key = int(after.get("base_key", self._base_key))
+        self.newest = self.folder / checkpoint_folder(key)
         logger.info("going on after pass %d of day %s: step %d", key.number, key.day, self._state.model.progress.step)
         return key
 
@@ -110,6 +140,7 @@ class PassSaver:
             "number": key.number,
             "monitor_data": self.monitor_data,
             "base_key": self._base_key,
+            **self._splits,
         }
         with self._published(checkpoint_folder(key)) as folder:
             write_state(self._state, folder)
@@ -120,6 +151,7 @@ class PassSaver:
         if self._exchange.rank == 0:
             path = f"{self.folder / checkpoint_folder(key)}/"
             add_checkpoint(self.folder, SavedCheckpoint(key, self._base_key, path))
+        self.newest = self.folder / checkpoint_folder(key)
         logger.info("%s", checkpoint_line(key, self.now() - begin))
 
     def delta(self, key: PassKey) -> None:
@@ -143,10 +175,6 @@ class PassSaver:
             add_base(self.folder, SavedExport(self._base_key, self._base_key, path, self.monitor_data))
         logger.info("%s", base_line(day, self.now() - begin))
 
-    def has_base_of(self, day: str) -> bool:
-        """Whether a base that `day` begins with was exported, or one of a later day."""
-        return any(Path(saved.input).parent.name >= day for saved in bases(self.folder))
-
     def _next_key(self) -> int:
         """Of a base: when it was made, in seconds since 1970; another one than all before it. Collective."""
         keys = [saved.key for saved in bases(self.folder)] if self._exchange.rank == 0 else []
@@ -163,17 +191,24 @@ class PassSaver:
             raise CheckpointError(f"model_save_path = {str(self.folder)!r}: none of its checkpoints can be used")
         return None
 
-    def _take_over(self, checkpoint: Checkpoint) -> None:
-        take_over(self._state, checkpoint)
-        after = checkpoint.meta.get("pass", {})
-        self.monitor_data = str(after.get("monitor_data", ""))
-        self._base_key = int(after.get("base_key", self._base_key))
+    def _check_passes(self, done: PassKey, checkpoint: Checkpoint) -> None:
+        """Whether a day that was begun goes on with passes as long as before."""
+        self._schedule.after(done)
+        begun = {name: checkpoint.meta.get("pass", {}).get(name, given) for name, given in self._splits.items()}
+        if done.number and done.day >= self._schedule.start_day and begun != self._splits:
+            mine, wanted = (", ".join(f"{name} = {given}" for name, given in s.items()) for s in (self._splits, begun))
+            raise ConfigError(f"{mine}: expected {wanted}, with which {done.day} is trained to pass {done.number}")
 
     def _published(self, name: str) -> ContextManager[Path]:
         return published_folder(self.folder / name, self._exchange)
 
     def _clean(self) -> None:
         """Remove what a run that was killed has left half written or half removed."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"model_save_path = {str(self.folder)!r}: expected a folder that can be written: {error.strerror}"
+            ) from None
         for day in self.folder.iterdir():
             remove_unpublished(day)
