@@ -55,8 +55,8 @@ def clicks(count: int, rng: np.random.Generator) -> List[str]:
     rows = []
     for _ in range(count):
         values, numbers = rng.integers(0, 4, 26), np.round(rng.random(13), 2)
-        odds = 1.5 * (values[0] - 1.5) - 1.5 * (values[7] - 1.5) + 4 * (numbers[2] - 0.5)
-        odds += 2 if (values[3] + values[20]) % 2 else -2
+        odds = 2 * (values[0] - 1.5) - 2 * (values[7] - 1.5) + 2 * (numbers[2] - 0.5)
+        odds += 1 if (values[3] + values[20]) % 2 else -1
         tokens = [f"click:{drawn(odds, rng)}", *(f"dense_var:{number:g}" for number in numbers)]
         rows.append(" ".join(tokens + [f"{slot + 1}:{1000 * (slot + 1) + value}" for slot, value in enumerate(values)]))
     return rows
