@@ -31,7 +31,7 @@ needs_mpi = pytest.mark.skipif(find_mpirun() is None, reason="needs mpirun: the 
 
 def job(tmp_path: Path, name: str, rows: int = 24) -> str:
     """A configuration in a folder with the name of a built-in model, and two files of data beside it."""
-    folder = tmp_path / "rank" / "slot_dnn"
+    folder = tmp_path / "rank" / "dnn"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(JOBS / f"{name}.yaml", folder / "config.yaml")
     for part in range(2):
