@@ -16,7 +16,9 @@ from mindspore_rec.cli.job import load_job
 from mindspore_rec.cli.job_exporter import exporter_of
 from mindspore_rec.cli.options import run_cli
 from mindspore_rec.cli.phase_model import model_of
+from mindspore_rec.config import ConfigError
 from mindspore_rec.distributed.ranks import Ranks, open_exchange
+from mindspore_rec.job_config import OnlineRunner
 from mindspore_rec.logs import quiet_mindspore, setup_logging
 
 
@@ -35,6 +37,8 @@ def main() -> int:
     use_device("CPU")
     runner = job.runners[0]
     phase, config = runner.phases[0], runner.config
+    if not isinstance(config, OnlineRunner):
+        raise ConfigError(f"class = {config.runner_class}: expected online_train")
     exchange = open_exchange(ranks)
     model = PassModel(config, phase.dataset, model_of(job, phase), partial(exporter_of, config), Place(exchange))
 
