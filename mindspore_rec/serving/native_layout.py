@@ -50,7 +50,9 @@ class NativeLayout:
         return map_table([folder / file for file in files], dim)
 
     def write_dense(self, folder: Path, parameters: Arrays) -> Dict[str, str]:
-        """One file for all."""
+        """One file for all; none where there are none."""
+        if not parameters:
+            return {}
         (folder / self._dense).parent.mkdir(exist_ok=True)
         write_arrays(folder / self._dense, parameters)
         return dict.fromkeys(parameters, self._dense)

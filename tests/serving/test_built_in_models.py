@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from mindspore_rec.cli.job import load_job
+from mindspore_rec.data.part_reader import part_data
 from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.models.model_file import PACKAGE, Model, load_model_file
-from mindspore_rec.models.slot_network import HyperParameters
+from mindspore_rec.serving.data_rows import NetworkRows, fed
 from mindspore_rec.serving.export import ModelExport
 from mindspore_rec.serving.exported_model import read_export
 from mindspore_rec.serving.manifest import Source
@@ -19,21 +21,28 @@ def files():
     return [pytest.param(path, id=path.parent.name) for path in found]
 
 
+def model_of(path):
+    """A model as its config.yaml describes it, or with default settings where it has none."""
+    file, config = load_model_file(path), path.with_name("config.yaml")
+    if not config.exists():
+        return Model(file, file.settings(), SlotSchema("click", SLOTS, (("age", 1),)), 0, {})
+    job = load_job(str(config))
+    data = part_data(job.runners[0].phases[0].dataset)
+    return Model(file, file.settings(**job.hyper_parameters), data.schema, data.padding_id, job.table_parameters)
+
+
 @pytest.mark.parametrize("path", files())
 def test_it_predicts_as_in_training(path, tmp_path):
-    file = load_model_file(path)
-    assert issubclass(file.settings, HyperParameters)
-    model = Model(file, file.settings(), SlotSchema("click", SLOTS, (("age", 1),)), 0, {})
+    model = model_of(path)
     network = trained(model, steps=2)
     ModelExport(network, NetworkInputs.of_schema(model.schema)).write(
         tmp_path / "m", rows_of(network), Source(model={})
     )
     exported = read_export(tmp_path / "m")
-    ids, dense, _ = batch(model.schema, 30, seed=9)
-    expected = variables_of(network, ids, dense)
-    graph = exported.manifest.graph
-    columns = [SLOTS.index(slot) for slot in graph.slots]
-    found = exported.predict(ids.of_columns(columns), dense if graph.numbers else None)
+    ids, *dense, _ = batch(model.schema, 30, seed=9)
+    rows = NetworkRows(ids, *(dense or [None]))
+    expected = variables_of(network, ids, *dense)
+    found = exported.predict(*fed(rows, exported.manifest))
     assert found.keys() == {network.inference_target_var}
-    for name, values in {**exported.variables(ids, dense), **found}.items():
+    for name, values in {**exported.variables(*rows), **found}.items():
         np.testing.assert_allclose(values, expected[name], atol=1e-6)

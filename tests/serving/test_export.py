@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
 from mindspore_rec import RecModel
 from mindspore_rec.config import ConfigError
 from mindspore_rec.embedding.bags import Bags
+from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.embedding.table_rows import TableRows
 from mindspore_rec.job_config import TableParameters
 from mindspore_rec.serving.export import ModelExport
@@ -265,3 +266,25 @@ def test_no_other_folder_is_replaced(deep, tmp_path):
     with pytest.raises(ExportError, match="no exported model to replace"):
         export_of(model, network).write(tmp_path, rows_of(network), SOURCE)
     assert (tmp_path / "data").read_text() == "mine"
+
+
+class RowsAlone(nn.Cell):
+    """A network without a dense parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = HashEmbeddingLookup(2, name="table")
+
+    def construct(self, ids):
+        return self.table(ids).sum(axis=(1, 2)).reshape((-1, 1))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_network_without_dense_parameters(tmp_path, layout):
+    network = RowsAlone()
+    ids = np.arange(8).reshape(4, 2)
+    lookup_cells(network)[0].table.prepare(ids)
+    ModelExport(network, NetworkInputs(("a", "b"))).write(tmp_path / "model", rows_of(network), SOURCE, layout)
+    exported = read_export(tmp_path / "model")
+    assert exported.dense == {}
+    assert_close(exported.predict(ids), variables_of(network, ids))
