@@ -18,7 +18,7 @@ from mindspore_rec.cli.phase_model import model_of
 from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.distributed.launchers import find_mpirun, mpirun_command, without_launcher
 from mindspore_rec.train.job_model import JobModel
-from mindspore_rec.train.pass_saver import read_pass
+from mindspore_rec.train.saved_state import read_saved
 from tests.source_tree import REPOSITORY
 from tests.train import dumped_model
 from tests.train.dump_lines import assert_computed, read, rows_of
@@ -79,7 +79,7 @@ def assert_second_pass(folder: Path, ranks: int) -> None:
     """Its rows were dumped as the checkpoint after the first pass has them, as `data` says."""
     job = load_job(str(folder / "config.yaml"))
     model = JobModel(model_of(job, job.runners[0].phases[0]), clock=lambda: 0.0)
-    model.state.restore(read_pass(folder / "output" / DAY / "1"))
+    model.state.restore(read_saved(folder / "output" / DAY / "1"))
     for name in ("infer_dump_data", "train_dump_data"):
         parts = sorted((folder / name / DAY / "2").glob("part-*"))
         assert [path.name for path in parts] == [f"part-{rank:05d}" for rank in range(ranks)]
