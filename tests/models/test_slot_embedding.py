@@ -96,6 +96,33 @@ def test_vectors_come_with_the_score() -> None:
         assert (len(embedding.weight.table), len(embedding.vector.table)) == (4, admitted)
 
 
+def test_both_tables_know_the_same_of_an_id() -> None:
+    """As if a row were one: shows and clicks of those with a vector, and of those that wait for one."""
+    rules = {"show_click_decay_rate": 0.5, "delete_threshold": 0.3}
+    embedding = SlotEmbedding(3, tables(embedx_threshold=2, ctr_accessor_param=rules))
+
+    def known(table: Any) -> Any:
+        state = table.state()
+        found = {}
+        for prefix in ("", "waiting.0."):
+            columns = [state.get(f"{prefix}{name}", np.empty(0)) for name in ("ids", "show", "click", "last_step")]
+            found.update({int(id): (show, click, last) for id, show, click, last in zip(*columns)})
+        return found
+
+    network = Summed(embedding)
+    step = TrainStep(network, LogLoss(), nn.SGD(network.trainable_params(), 0.0))
+    clicks = np.array([[1.0], [0.0]], np.float32)
+    for _ in range(2):
+        for ids in ([[1, 1], [3, 4]], [[1, 5], [4, 4]]):
+            step(np.array(ids), clicks)
+        assert known(embedding.weight.table) == known(embedding.vector.table)
+        assert 0 < len(embedding.vector.table) < len(embedding.weight.table)
+        assert [table.shrink() > 0 for table in (embedding.weight.table, embedding.vector.table)] == [True, False]
+        for table in (embedding.weight.table, embedding.vector.table):
+            table.end_day()
+        assert known(embedding.weight.table) == known(embedding.vector.table)
+
+
 @pytest.mark.parametrize(("dim", "weighted", "sizes"), [(1, True, [1]), (5, False, [5]), (5, True, [1, 4])])
 def test_rows_of_one_kind(dim: int, weighted: bool, sizes: list) -> None:
     embedding = SlotEmbedding(dim, {}, weighted=weighted, name="user")

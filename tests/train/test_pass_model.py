@@ -13,11 +13,14 @@ import pytest
 
 from mindspore_rec.config import ConfigError
 from mindspore_rec.data.part_reader import PartReader, ReadRows
+from mindspore_rec.distributed.exchange import Alone
 from mindspore_rec.stream.pass_schedule import PassKey
+from mindspore_rec.stream.ready_parts import Part
 from mindspore_rec.train.guard import TrainingDivergedError
 from mindspore_rec.train.loaded_part import LoadedPart
 from mindspore_rec.train.pass_loop import train_passes
-from mindspore_rec.train.pass_model import PassModel, seconds_of
+from mindspore_rec.train.pass_model import seconds_of
+from mindspore_rec.train.place import ALONE, Place
 from tests.train.small_passes import (
     FIRST,
     PRICED,
@@ -57,31 +60,40 @@ def test_the_clock_of_a_pass_is_the_time_it_begins(trainer: Trainer) -> None:
 
 @dataclass(frozen=True)
 class Watched(LoadedPart):
-    """Notes the first draw of its shuffle."""
+    """Notes the first draw of its shuffle; has no rows."""
 
     draws: Tuple[List[int], ...] = ([],)
 
     def shuffled(self, reader: PartReader, rng: np.random.Generator) -> Iterator[ReadRows]:
         self.draws[0].append(int(rng.integers(2**60)))
-        return super().shuffled(reader, rng)
+        return iter(())
 
 
-def test_the_order_of_a_pass_is_a_function_of_seed_day_and_pass(trainer: Trainer, tmp_path: Path) -> None:
+class SecondRank(Alone):
+    """Of two that do and say the same."""
+
+    rank, size = 1, 2
+
+    def sum(self, array: np.ndarray) -> np.ndarray:
+        return array + array
+
+    def gather(self, array: np.ndarray) -> List[np.ndarray]:
+        return [array, array]
+
+
+def test_the_order_of_a_pass_is_a_function_of_seed_day_pass_and_rank(tmp_path: Path) -> None:
     draws: List[int] = []
 
-    def draw(passes: PassModel, key: PassKey) -> int:
-        files = passes.load(next(passes.parts())).files
-        part = next(passes.parts()).part
-        passes.train_part(Watched(type(part)(key, part.folders), files, draws=(draws,)))
+    def draw(key: PassKey, seed: int = 0, place: Place = ALONE) -> int:
+        passes = passes_of(tmp_path / "save", tmp_path, settings={"seed": seed}, place=place)
+        passes.train_part(Watched(Part(key, ()), [], draws=(draws,)))
         return draws[-1]
 
-    keys = (PassKey(FIRST, 1), PassKey(FIRST, 2), PassKey(SECOND, 1))
-    found = [draw(trainer.begin(end_day=SECOND, data_donefile="part-0"), key) for key in keys]
-    assert len(set(found)) == 3
-    assert draw(trainer.begin(), keys[1]) == found[1]
-    write_days(tmp_path, schedule_of(runner_of(tmp_path, end_day=FIRST)))
-    other = passes_of(tmp_path / "save", tmp_path, settings={"seed": 1}, end_day=FIRST)
-    assert draw(other, keys[0]) not in found
+    first = PassKey(FIRST, 1)
+    found = [draw(key) for key in (first, PassKey(FIRST, 2), PassKey(SECOND, 1))]
+    found += [draw(first, seed=1), draw(first, place=Place(SecondRank()))]
+    assert len(set(found)) == 5
+    assert draw(first) == found[0]
 
 
 def dead_letters(save: Path) -> List[Tuple[str, int, str, str]]:
