@@ -22,6 +22,7 @@ COMMANDS = {
     "passes": "print the metrics of a pass-by-pass run as tables, and plot them",
     "synthetic": "write day files of synthetic clicks, and how likely each was",
     "synthetic-passes": "write folders of synthetic clicks for pass-by-pass training",
+    "skip-grams": "make training rows of recall/word2vec from text",
 }
 
 

@@ -118,6 +118,20 @@ class SyntheticConfig(StreamConfig):
     gzip: bool = Field(False, description="compress the day files to .tsv.gz")
 
 
+class SkipGramConfig(Section):
+    """Training rows of recall/word2vec, made of text."""
+
+    text_file: str = Field("text.txt", min_length=1, description="text, a sentence a line, words split by spaces")
+    rows_file: str = Field("data/train/part-0", min_length=1, description="file of the rows")
+    window: int = Field(5, ge=1, le=1000, description="context words to each side of a word, at most")
+    negatives: int = Field(5, ge=1, le=1000, description="drawn words for each context word")
+    min_count: int = Field(5, ge=1, description="words seen fewer times are left out")
+    frequent: float = Field(
+        0.0, ge=0, le=1, description="share of a text above which words are left out at random; 0: none"
+    )
+    draw_seed: int = Field(0, ge=0, lt=2**63, description="seed of what is drawn")
+
+
 class ConsumerConfig(KafkaConfig, FeatureConfig, ChannelConfig):
     """The program that turns messages into windows of ids and weights."""
 

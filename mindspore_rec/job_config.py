@@ -16,6 +16,7 @@ from mindspore_rec.config import Section
 
 NAME = r"^[A-Za-z0-9_-]+$"
 SAME_CLASS = {"single_train": "train", "local_cluster": "local_cluster_train"}
+CLUSTER_CLASSES = ("local_cluster_train", "cluster_train")
 
 
 class DatasetConfig(Section):
@@ -54,12 +55,20 @@ class RunnerConfig(Section):
     )
     device: Literal["cpu", "gpu"] = Field("cpu", description="where the dense part runs")
     selected_gpus: str = Field("0", pattern=r"^\d{1,3}(,\d{1,3})*$", description="numbers of the GPUs, split by commas")
-    worker_num: int = Field(1, ge=1, le=4096, description="processes that train; where a runner is distributed")
-    server_num: int = Field(1, ge=0, le=4096, description="processes that only hold tables; where it is distributed")
+    worker_num: int = Field(1, ge=1, le=4096, description="processes that train; of cluster classes and online_train")
+    server_num: int = Field(
+        0, ge=0, le=4096, description="processes that only hold tables, likewise; default: 1 of the cluster classes"
+    )
     sync_mode: Literal["sync", "async"] = Field("sync", description="async: rows may be one step older (staleness)")
     init_model_path: str = Field("", description="saved model to begin with; empty: new")
     print_interval: int = Field(10, ge=1, description="batches between two lines of training information")
     phases: Tuple[str, ...] = Field((), description="names of the phases to run, in order; none: all")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_server(cls, values: Any) -> Any:
+        clustered = SAME_CLASS.get(values.get("class"), values.get("class")) in CLUSTER_CLASSES
+        return {"server_num": 1, **values} if clustered else values
 
     @field_validator("runner_class", mode="before")
     @classmethod
@@ -89,6 +98,13 @@ class RunnerConfig(Section):
     def gpus(self) -> Tuple[int, ...]:
         """Numbers of the GPUs, none on a CPU."""
         return tuple(int(number) for number in self.selected_gpus.split(",")) if self.device == "gpu" else ()
+
+    @property
+    def ranks(self) -> Tuple[int, int]:
+        """Processes that train, and those that only hold tables; train on several GPUs has one for each."""
+        if self.runner_class in (*CLUSTER_CLASSES, "online_train"):
+            return self.worker_num, self.server_num
+        return max(1, len(self.gpus)) if self.runner_class == "train" else 1, 0
 
 
 class EpochRunner(RunnerConfig):

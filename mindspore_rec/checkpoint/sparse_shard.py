@@ -21,7 +21,6 @@ from mindspore_rec.published_file import published
 
 _BLOCK_BYTES = 4 << 20
 _LONGEST_VALUE = 65  # bytes of a column and what ends it that are read
-_SHOWN = 40  # characters of what is wrong
 _EXPECTED = {0: "an unsigned 64-bit number", 1: "whole days, less than 2**31"}
 
 

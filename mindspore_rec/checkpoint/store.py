@@ -150,8 +150,11 @@ class CheckpointStore:
         return newest + (capture.parent is None)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, key: str = "checkpoint_path") -> Iterator[None]:
         """Keep other processes from training into this folder, as long as the block lasts or the process lives.
+
+        Args:
+            key: of the configuration that names the folder.
 
         Raises:
             CheckpointError: another process holds it, and the message says which; or it cannot be written.
@@ -161,7 +164,7 @@ class CheckpointStore:
             opened = (self.folder / LOCK).open("a+")
         except OSError as error:
             raise CheckpointError(
-                f"checkpoint_path = {str(self.folder)!r}: expected a folder that can be written: {error.strerror}"
+                f"{key} = {str(self.folder)!r}: expected a folder that can be written: {error.strerror}"
             ) from None
         with opened as lock:
             try:
@@ -169,7 +172,7 @@ class CheckpointStore:
             except BlockingIOError:
                 lock.seek(0)
                 holder = lock.read(_MAX_HOLDER).strip() or "another process"
-                raise CheckpointError(f"checkpoint_path = {str(self.folder)!r} is in use by {holder}") from None
+                raise CheckpointError(f"{key} = {str(self.folder)!r} is in use by {holder}") from None
             lock.truncate(0)
             lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
             lock.flush()

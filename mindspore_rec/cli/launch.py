@@ -17,11 +17,11 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import List, Literal, Optional, Sequence, Tuple
+from typing import List, Literal, Mapping, Optional, Sequence, Tuple
 
 from pydantic import Field
 
-from mindspore_rec.cli.options import load
+from mindspore_rec.cli.options import ERROR, load
 from mindspore_rec.config import ConfigError, Section, UserError
 from mindspore_rec.launch import background
 from mindspore_rec.launch.attempts import PAUSE_SECONDS, run_job
@@ -72,10 +72,30 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     job = job_of(config, program)
     if config.detach:
         return _start_in_background(config, options, program, job.log_dir)
+    run_ranks(config, job, os.environ)
+    return 0
+
+
+def run_ranks(config: LaunchConfig, job: Job, environ: Mapping[str, str], head: str = "") -> bool:
+    """Run a job to its end; whether it came to it, and was not asked to end before.
+
+    Args:
+        config: of the launcher.
+        job: its ranks.
+        environ: of them.
+        head: what the log of the first rank begins with.
+
+    Raises:
+        ConfigError: a rank ended with one.
+        UserError: a rank failed.
+    """
     with StopRequests() as requests, background.held(job.log_dir):
         _say(f"{job.size} ranks under {config.launcher}; logs in {_short(job.log_dir)}")
+        if head:
+            with job.rank_log(job.first_rank).open("a", encoding="utf-8") as log:
+                log.write(head)
         ending = run_job(
-            lambda reports: plan_of(config, job, reports),
+            lambda reports: plan_of(config, job, reports, environ),
             requests,
             restarts=config.restarts,
             show=_relay,
@@ -83,7 +103,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             stop_seconds=config.stop_seconds,
             pause_seconds=config.restart_seconds,
         )
-    return _end(ending)
+    if ending.kind == "failed":
+        raise _failure(ending)
+    _say("all ranks ended as asked" if ending.kind == "stopped" else "all ranks ended")
+    return ending.kind == "done"
 
 
 def split(given: Sequence[str]) -> Tuple[List[str], List[str]]:
@@ -125,11 +148,11 @@ def job_of(config: LaunchConfig, program: Sequence[str]) -> Job:
     return Job(command, config.ranks, config.server_num, config.host, folder, *ranks)
 
 
-def plan_of(config: LaunchConfig, job: Job, reports: Path) -> Plan:
+def plan_of(config: LaunchConfig, job: Job, reports: Path, environ: Mapping[str, str]) -> Plan:
     """The processes of the job."""
     if config.launcher == "mpirun":
-        return mpirun_plan(job, reports, os.environ)
-    return dynamic_plan(job, reports, os.environ, config.sched_host, config.sched_port)
+        return mpirun_plan(job, reports, environ)
+    return dynamic_plan(job, reports, environ, config.sched_host, config.sched_port)
 
 
 def _command(program: Sequence[str]) -> Tuple[str, ...]:
@@ -178,14 +201,16 @@ def _stop(given: Sequence[str]) -> int:
     return 0
 
 
-def _end(ending: Ending) -> int:
+def _failure(ending: Ending) -> UserError:
+    """The error to end with: the rank's own where that was its last line, else its last lines are shown first."""
+    where = f"; all it wrote is in {_short(ending.log)}" if ending.log is not None else ""
+    last = ending.tail[-1] if ending.tail else ""
+    if last.startswith(ERROR):
+        kind = ConfigError if ending.status == ConfigError.exit_status else UserError
+        return kind(f"{ending.what}: {last[len(ERROR) :]}{where}")
     for line in ending.tail:
         sys.stderr.write(f"  {line}\n")
-    if ending.kind == "failed":
-        where = f"; all it wrote is in {_short(ending.log)}" if ending.log is not None else ""
-        raise UserError(f"{ending.what}{where}")
-    _say("all ranks ended as asked" if ending.kind == "stopped" else "all ranks ended")
-    return 0
+    return UserError(f"{ending.what}{where}")
 
 
 def _relay(piece: bytes) -> int:

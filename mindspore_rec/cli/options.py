@@ -24,6 +24,8 @@ from mindspore_rec.config import ConfigError, Section, UserError
 
 logger = logging.getLogger(__name__)
 S = TypeVar("S", bound=Section)
+ERROR = "error: "
+"""What the line begins with that tells a user's mistake."""
 
 
 def load(
@@ -118,7 +120,7 @@ def run_cli(main: Callable[[], int]) -> NoReturn:
 
 def _report(error: UserError) -> int:
     sys.stdout.flush()
-    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+    sys.stderr.write(f"{ERROR}{' '.join(str(error).split())}\n")
     return error.exit_status
 
 

@@ -2,8 +2,9 @@
 
 A writer fills ``train_data_dir`` split by split, with donefiles that come late and one split later than those after it.
 The trainer waits for each pass; it is killed in the middle of a pass and while it saves, and started again. Then the
-same data are trained once more without a break, and both must end in one state. The last line on stdout is one JSON
-object; the exit status is 1 where an output is missing or the states differ.
+same data are trained once more without a break: the last states of both, and the table rows of all checkpoints and
+exports, must be the same to the bit. The last line on stdout is one JSON object; the exit status is 1 where an output
+is missing or the runs differ.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mindspore_rec.cli.options import load
 from mindspore_rec.cli.processes import Programs
 from mindspore_rec.cli.run_folder import new_run_folder
 from mindspore_rec.cli.streaming_kills import Batches, draw
-from mindspore_rec.cli.streaming_outputs import check_outputs, end_differences, outputs
+from mindspore_rec.cli.streaming_outputs import check_outputs, end_differences, export_differences, outputs
 from mindspore_rec.cli.streaming_run import CONFIG, REPOSITORY, StreamingRun
 from mindspore_rec.config import ConfigError, Section, UserError
 from mindspore_rec.job_config import OnlineRunner
@@ -77,12 +78,14 @@ def _demo(config: StreamingDemoConfig, folder: Path, run: StreamingRun) -> Dict[
     kills = draw(len(passes), batches, config.seed)
     _say(f"{len(passes)} passes of {len(list(schedule.days()))} days; data, models and logs in {folder}")
     run.run(run.writer(runner, config.rows_per_split, config.seed), kills)
-    check_outputs(run.model, outputs(runner, schedule))
+    wanted = outputs(runner, schedule)
+    check_outputs(run.model, wanted)
     _say("checkpoints, exports, inference models and donefiles are all there")
     records = read_records(run.model)
     aucs = _show_passes(records, run.truth, schedule)
     _plot(records, folder / "passes.html")
     unequal = end_differences(run.model, run.reference, runner.end_day)
+    unequal += export_differences(run.model, run.reference, wanted)
     for line in unequal[:MOST_DIFFERENCES]:
         sys.stderr.write(f"the runs differ: {line}\n")
     return {"kills": len(kills), "passes": len(passes), **aucs, "resumed_exactly": not unequal}

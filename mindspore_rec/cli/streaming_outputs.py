@@ -23,6 +23,7 @@ from mindspore_rec.checkpoint.pass_layout import (
     inference_folder,
 )
 from mindspore_rec.checkpoint.save_plan import saves_by_frequency
+from mindspore_rec.checkpoint.sparse_text import FOLDER as SPARSE_TEXT
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.cli.chaos_difference import differences
 from mindspore_rec.config import UserError
@@ -85,6 +86,24 @@ def end_differences(first: Path, second: Path, end_day: str) -> List[str]:
     """
     name = checkpoint_folder(day_start(next_day(end_day)))
     return differences(_without_time(first / name), _without_time(second / name))
+
+
+def export_differences(first: Path, second: Path, wanted: Dict[str, List[str]]) -> List[str]:
+    """A line for each file of table rows that is not the same in two runs, in all of their checkpoints and exports.
+
+    Args:
+        first, second: ``model_save_path`` of each.
+        wanted: what `outputs` gave.
+    """
+    found = []
+    for name in sorted(name for names in wanted.values() for name in names):
+        contents = [
+            {path.name: path.read_bytes() for path in (root / name / SPARSE_TEXT).glob("*")} for root in (first, second)
+        ]
+        files = sorted(contents[0].keys() | contents[1].keys())
+        found += [f"{name}/{SPARSE_TEXT}/{file}" for file in files if contents[0].get(file) != contents[1].get(file)]
+        found += [f"{name}/{SPARSE_TEXT} is empty"] * (not files)
+    return found
 
 
 def _without_time(folder: Path) -> Checkpoint:

@@ -71,13 +71,14 @@ def dynamic_environments(
     """
     shared = {
         **without_launcher(environ),
-        **{"MS_SCHED_HOST": host, "MS_SCHED_PORT": str(port or _free_port(host)), "MS_WORKER_NUM": str(size)},
+        **{"MS_SCHED_HOST": host, "MS_SCHED_PORT": str(port or free_port(host)), "MS_WORKER_NUM": str(size)},
     }
     workers = [{**shared, "MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank)} for rank in range(size)]
     return {**shared, "MS_ROLE": "MS_SCHED"}, workers
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
+    """A port that is free on an address now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])

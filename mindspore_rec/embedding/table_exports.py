@@ -26,7 +26,7 @@ class TableExports:
         """Return the rows of a base, with their delta_score before it becomes 0; without statistics all rows."""
         rows, statistics = self._in_use(), self._residents.statistics
         if statistics is not None:
-            known = statistics.records[rows]
+            known = _taken(statistics.records, rows)
             rows = rows[rule.base(known, self._unseen_days(known))]
         return self._saved(rows)
 
@@ -43,7 +43,7 @@ class TableExports:
                 f"known: expected one made with delta_score = DeltaScore(...)"
             )
         rows = self._in_use()
-        known = statistics.records[rows]
+        known = _taken(statistics.records, rows)
         return self._saved(rows[rule.delta(known, self._unseen_days(known), delta_scores.of(rows))])
 
     def _in_use(self) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mindspore_rec.launch import cores
-from mindspore_rec.launch.rank_log import log_path
+from mindspore_rec.launch.rank_log import NAMED_BY_ROLE, log_path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -27,6 +27,7 @@ class Job:
         first_rank: of those on this machine.
         local_ranks: number of ranks on this machine.
         pin_cores: each rank keeps to its share of this machine's cores.
+        logs_by_role: logs are ``workerlog.N`` and ``serverlog.N``, each from 0, as PaddleRec's; else ``rank.R.log``.
     """
 
     program: Tuple[str, ...]
@@ -37,6 +38,7 @@ class Job:
     first_rank: int
     local_ranks: int
     pin_cores: bool = True
+    logs_by_role: bool = False
 
     @property
     def size(self) -> int:
@@ -49,7 +51,7 @@ class Job:
 
     def rank_log(self, rank: int) -> Path:
         """All that a rank wrote."""
-        return log_path(self.log_dir, rank)
+        return log_path(self.log_dir, rank, self.workers if self.logs_by_role else 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +97,7 @@ def shared_environment(job: Job, environ: Mapping[str, str]) -> Dict[str, str]:
         **environ,
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, [environ.get("PYTHONPATH")])]),
         "MSREC_SERVER_NUM": str(job.servers),
+        NAMED_BY_ROLE: str(job.workers if job.logs_by_role else 0),
         cores.VARIABLE: cores.as_text(cores_of(job, sorted(os.sched_getaffinity(0)))),
     }
 

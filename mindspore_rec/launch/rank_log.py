@@ -1,6 +1,6 @@
 """``python -m mindspore_rec.launch.rank_log REPORTS LOG_DIR PROGRAM [ARGS...]``: a rank's program under any launcher.
 
-Its output goes to ``LOG_DIR/rank.<r>.log``; its start and end are reported (`Report`). The first signal that asks to
+Its output goes to its log in LOG_DIR; its start and end are reported (`Report`). The first signal that asks to
 end is passed on, once, however many come: a second one would make the program give up its checkpoint. The program
 dies with this process, and is asked to end when whoever started this one ends.
 """
@@ -22,6 +22,8 @@ RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MS_NODE_ID")
 LOCAL_RANK_VARIABLES = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CANNOT_START = 127
+NAMED_BY_ROLE = "MSREC_LOGS_OF_WORKERS"
+"""Number of workers where logs are named by role."""
 
 
 def rank_of(environ: Mapping[str, str]) -> int:
@@ -33,9 +35,20 @@ def rank_of(environ: Mapping[str, str]) -> int:
     return next(int(environ[name]) for name in RANK_VARIABLES if name in environ)
 
 
-def log_path(folder: Path, rank: int) -> Path:
-    """The file that gets all a rank writes."""
-    return folder / f"rank.{rank}.log"
+def log_path(folder: Path, rank: int, workers: int = 0) -> Path:
+    """The file that gets all a rank writes.
+
+    Args:
+        folder: of the logs.
+        rank: its number.
+        workers: ranks before the servers, where logs are named by role; 0: they are named by rank.
+
+    >>> [log_path(Path("log"), rank, workers=2).name for rank in (0, 1, 2)]
+    ['workerlog.0', 'workerlog.1', 'serverlog.0']
+    """
+    if not workers:
+        return folder / f"rank.{rank}.log"
+    return folder / (f"workerlog.{rank}" if rank < workers else f"serverlog.{rank - workers}")
 
 
 class RankProgram:
@@ -93,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
     own = cores.share_of(rank, os.environ.get(cores.VARIABLE, ""))
     if own:
         os.sched_setaffinity(0, own)  # before the program starts: it counts them once
-    with log_path(Path(folder), rank).open("ab") as log:
+    with log_path(Path(folder), rank, int(os.environ.get(NAMED_BY_ROLE, "0"))).open("ab") as log:
         for descriptor in (1, 2):
             os.dup2(log.fileno(), descriptor)
     reports.send(channel, rank)

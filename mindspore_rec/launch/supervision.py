@@ -46,6 +46,7 @@ class Ending:
         kind: "done": all ranks ended by themselves; "stopped": as they were asked to; "failed".
         what: of a failure, in words.
         asked: a stop was asked for, so the job is not to start again.
+        status: exit status of what failed, negative for a signal.
         tail: last lines of what failed.
         log: all it wrote.
     """
@@ -53,13 +54,15 @@ class Ending:
     kind: Literal["done", "stopped", "failed"]
     what: str = ""
     asked: bool = False
+    status: int = 1
     tail: Tuple[str, ...] = ()
     log: Optional[Path] = None
 
 
 @dataclass(frozen=True)
 class _Failure:
-    what: str
+    name: str
+    status: int
     log: Path
     at: float
 
@@ -171,7 +174,7 @@ class Attempt:
                 continue
             del self._running[child]
             if status != 0 and not failed and self._failure is None and not self._at_once:
-                failed.append(_Failure(f"{child.name} {in_words(status)}", child.log, time.monotonic()))
+                failed.append(_Failure(child.name, status, child.log, time.monotonic()))
         for failure in failed:
             if self._failure is None or failure.at < self._failure.at:
                 if self._failure is None:
@@ -189,7 +192,7 @@ class Attempt:
         self._ranks.pop(report.rank, None)
         if not report.failed:
             return []
-        return [_Failure(f"{job.name(report.rank)} {in_words(report.status)}", job.rank_log(report.rank), report.at)]
+        return [_Failure(job.name(report.rank), report.status, job.rank_log(report.rank), report.at)]
 
     def _stop(self, seconds: float) -> None:
         asked = self._deadline is not None
@@ -214,9 +217,11 @@ class Attempt:
             left = psutil.Process().children(recursive=True)
 
     def _ending(self) -> Ending:
-        if self._failure is not None:
-            tail = tuple(self._logs[self._failure.log].tail(TAIL_LINES))
-            return Ending("failed", self._failure.what, self._asked, tail, self._failure.log)
+        failure = self._failure
+        if failure is not None:
+            tail = tuple(self._logs[failure.log].tail(TAIL_LINES))
+            what = f"{failure.name} {in_words(failure.status)}"
+            return Ending("failed", what, self._asked, failure.status, tail, failure.log)
         if self._at_once:
             return Ending("failed", "stopped at once; the newest checkpoint is where the next start goes on", True)
         late = [child for child in self._running if not child.service]

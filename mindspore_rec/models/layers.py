@@ -42,17 +42,17 @@ class Dense(nn.Cell):
 
 
 class MLP(nn.Cell):
-    """Dense layers with ReLU between them and a linear last layer of size one: [batch, inputs] -> [batch, 1]."""
+    """Dense layers with ReLU between them and a linear last one: [batch, inputs] -> [batch, outputs]."""
 
-    def __init__(self, inputs: int, layers: Sequence[int], rng: np.random.Generator) -> None:
+    def __init__(self, inputs: int, layers: Sequence[int], rng: np.random.Generator, outputs: int = 1) -> None:
         super().__init__()
-        sizes = [inputs, *layers, 1]
+        sizes = [inputs, *layers, outputs]
         self.layers = nn.CellList([Dense(a, b, rng) for a, b in zip(sizes[:-1], sizes[1:])])
         self.relu = nn.ReLU()
         self.last = len(layers)
 
     def construct(self, x: Tensor) -> Tensor:
-        """Return logits, float32 [batch, 1]."""
+        """Return logits, float32 [batch, outputs]."""
         for k in range(self.last):
             x = self.relu(self.layers[k](x))
         return self.layers[self.last](x)

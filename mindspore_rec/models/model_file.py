@@ -10,16 +10,20 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Mapping, Optional, Type, TypeVar
+from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
 
 from mindspore import nn
 
 from mindspore_rec.config import ConfigError
 from mindspore_rec.data.slot_schema import SlotSchema
+from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.job_config import TableParameters
+from mindspore_rec.models.no_optimizer import NoOptimizer
+from mindspore_rec.models.slot_embedding import SlotEmbedding
 from mindspore_rec.models.slot_network import LOGIT, HyperParameters, SlotNetwork
 
 PACKAGE = Path(__file__).parent
@@ -68,15 +72,24 @@ class Model:
             ConfigError: it cannot be made of these slots and settings.
         """
         try:
-            return self.file.network(self.settings, self.schema, self.padding_id, self.tables)
+            network = self.file.network(self.settings, self.schema, self.padding_id, self.tables)
         except ValueError as error:
-            raise ConfigError(f"{self.file.name}: {error}") from None
+            raise ConfigError(f"{self.file.name}: {_said(error)}") from None
+        known = _tables(network)
+        for name in self.tables:
+            if name not in known:
+                raise ConfigError(
+                    f"table_parameters.{name}: expected the tables of {self.file.name}: {', '.join(known)}"
+                )
+        return network
 
-    def optimizer(self, network: SlotNetwork) -> nn.Optimizer:
+    def optimizer(self, network: SlotNetwork) -> nn.Cell:
         """The optimizer of its dense parameters."""
-        given = self.settings.optimizer
+        given, parameters = self.settings.optimizer, network.trainable_params()
         kinds = {"adam": nn.Adam, "adagrad": nn.Adagrad, "sgd": nn.SGD}
-        return kinds[given.optimizer_class](network.trainable_params(), learning_rate=given.learning_rate)
+        return (
+            kinds[given.optimizer_class](parameters, learning_rate=given.learning_rate) if parameters else NoOptimizer()
+        )
 
     def describe(self) -> Dict[str, Any]:
         """What a checkpoint keeps, JSON-able; `described` makes a model of it."""
@@ -100,6 +113,16 @@ def described(fields: Mapping[str, Any], file: ModelFile) -> Model:
         fields["padding_id"],
         {name: TableParameters(**table) for name, table in fields["tables"].items()},
     )
+
+
+def _tables(network: SlotNetwork) -> List[str]:
+    """Names by which the configuration may give rules: of embeddings, and of lookups of a network's own."""
+    cells = [cell for _, cell in network.cells_and_names()]
+    embeddings = [cell for cell in cells if isinstance(cell, SlotEmbedding)]
+    inside = [lookup for cell in embeddings for lookup in cell.cells()]
+    lookups = [cell for cell in cells if isinstance(cell, HashEmbeddingLookup) and cell not in inside]
+    named = [*(cell.table_name for cell in embeddings), *(cell.table_name for cell in lookups)]
+    return [name for name in named if name]
 
 
 def load_model_file(path: Path) -> ModelFile:
@@ -138,5 +161,26 @@ def _imported(path: Path, builtin: bool) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever a user's file raises is told in one line
-        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{_place(path, error)}: {_first_line(error)}") from error
     return module
+
+
+def _place(path: Path, error: Exception) -> str:
+    """The file, and the line of it that was at work."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+def _first_line(error: Exception) -> str:
+    """Its kind and the first line of what it says."""
+    said = _said(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _said(error: Exception) -> str:
+    """The first line of what an error says.
+
+    >>> _said(ValueError("width = 6" + chr(10) + "as was said")), _said(ValueError())
+    ('width = 6', '')
+    """
+    return str(error).strip().split("\n")[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import Uniform
@@ -24,6 +24,7 @@ class SlotEmbedding(nn.Cell):
     Args:
         dim: values of a row, at least 1.
         tables: rules by name of the table; default rules where it is not among them.
+        weighted: False: rows are vectors of dim, without a weight.
         name: of the table.
         padding_id: an id that reads as zeros and is never trained.
         pooling: of several values of a slot: "sum", "mean" or "max".
@@ -38,6 +39,7 @@ class SlotEmbedding(nn.Cell):
         dim: int,
         tables: Mapping[str, TableParameters],
         *,
+        weighted: bool = True,
         name: str = "embedding",
         padding_id: Optional[int] = None,
         pooling: str = "sum",
@@ -47,21 +49,23 @@ class SlotEmbedding(nn.Cell):
         accessor = tables.get(name, TableParameters()).accessor
         rules = _rules(accessor, padding_id, pooling, seed)
         self.dim = dim
-        # Weights begin at zero: only vectors need to differ for their gradients to.
-        self.weight = HashEmbeddingLookup(
-            1,
-            param_init=0.0,
-            name=f"{name}_w",
-            optimizer=_optimizer(accessor.embed_sgd_param.adagrad),
-            admission=Always(),
-            **rules,
-        )
-        self.vector = self.weight
-        if dim > 1:
+        self.table_name = name
+        self.has_weight = weighted
+        self.has_vector = dim > weighted
+        if self.has_weight:  # begins at zero: only vectors need to differ for their gradients to
+            self.weight = HashEmbeddingLookup(
+                1,
+                param_init=0.0,
+                name=f"{name}_w",
+                optimizer=_optimizer(accessor.embed_sgd_param.adagrad),
+                admission=Always(),
+                **rules,
+            )
+        if self.has_vector:
             adagrad, rule = accessor.embedx_sgd_param.adagrad, accessor.ctr_accessor_param
             threshold = accessor.embedx_threshold
             self.vector = HashEmbeddingLookup(
-                dim - 1,
+                dim - weighted,
                 param_init=Uniform(adagrad.initial_range),
                 name=f"{name}_x",
                 optimizer=_optimizer(adagrad),
@@ -72,9 +76,15 @@ class SlotEmbedding(nn.Cell):
 
     def construct(self, ids: Tensor) -> Tensor:
         """Return the rows of ids."""
-        if self.dim == 1:
+        if not self.has_vector:
             return self.weight(ids)
+        if not self.has_weight:
+            return self.vector(ids)
         return self.join((self.weight(ids), self.vector(ids)))
+
+    def parts(self, ids: Tensor) -> Tuple[Tensor, Tensor]:
+        """Return weights [batch, slots, 1] and vectors [batch, slots, dim - 1] of ids; of rows that have both."""
+        return self.weight(ids), self.vector(ids)
 
 
 def _rules(accessor: AccessorConfig, padding_id: Optional[int], pooling: str, seed: int) -> Dict[str, Any]:

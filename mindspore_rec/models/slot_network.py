@@ -12,6 +12,7 @@ from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.job_config import TableParameters
 
 LOGIT = "logit"
+Tables = Mapping[str, TableParameters]  # rules of tables by name
 
 
 class OptimizerSettings(Section):
@@ -49,6 +50,9 @@ class SlotNetwork(nn.Cell):
     Outputs:
         logits, float32 [batch, 1].
 
+    Raises:
+        ValueError: it cannot be made of these slots and settings; `Model` makes a ConfigError of it.
+
     Attributes:
         all_vars: names of what `variables` returns, in order; "logit" is among them.
         inference_feed_vars: slots an exported model is given; none: all.
@@ -65,13 +69,11 @@ class SlotNetwork(nn.Cell):
     infer_dump_fields: ClassVar[Tuple[str, ...]] = ()
 
     def __init__(
-        self,
-        settings: HyperParameters,
-        schema: SlotSchema,
-        padding_id: Optional[int],
-        tables: Mapping[str, TableParameters],
+        self, settings: HyperParameters, schema: SlotSchema, padding_id: Optional[int], tables: Tables
     ) -> None:
         super().__init__()
+        if not schema.sparse:
+            raise ValueError(f"sparse_slots: {schema.label!r}, expected slots with ids after that of the label")
         self.place_of_logit = self.all_vars.index(LOGIT)
 
     def variables(self, ids: Tensor, *dense: Tensor) -> Tuple[Tensor, ...]:
@@ -81,3 +83,27 @@ class SlotNetwork(nn.Cell):
     def construct(self, *inputs: Tensor) -> Tensor:
         """Return logits."""
         return self.variables(*inputs)[self.place_of_logit]
+
+
+def expect_slots(schema: SlotSchema, *roles: str) -> None:
+    """Check that data have a sparse slot for each role and nothing else, for models that take them by their order.
+
+    Raises:
+        ValueError: they have other slots, or numbers.
+    """
+    expect_no_numbers(schema)
+    if len(schema.sparse) != len(roles):
+        raise ValueError(
+            f"sparse_slots: {' '.join((schema.label, *schema.sparse))[:200]!r}, expected the label's slot and "
+            f"{len(roles)} more: {', '.join(roles)}"
+        )
+
+
+def expect_no_numbers(schema: SlotSchema) -> None:
+    """Check that data have no dense slots.
+
+    Raises:
+        ValueError: they have.
+    """
+    if schema.dense:
+        raise ValueError(f"dense_slots: {schema.dense[0][0]}:{schema.dense[0][1]}, expected none: ids are all it takes")

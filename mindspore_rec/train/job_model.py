@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
@@ -22,8 +23,10 @@ from mindspore_rec.train.trainer_state import TrainerState
 from mindspore_rec.train.variables_step import VariablesStep, Watch
 from mindspore_rec.train.window_monitor import sigmoid
 
+logger = logging.getLogger(__name__)
+
 OnRows = Callable[[int], None]
-"""Told of so many rows more."""
+"""Told of so many rows more, of this rank."""
 
 OnValues = Callable[[np.ndarray, Mapping[str, np.ndarray]], None]
 """Told of rows of this rank: their origins, int64[n, 2], and by name float32[n, ...]: variables, and label."""
@@ -80,12 +83,24 @@ class JobModel:
         return [lookup.table for lookup in lookup_cells(self.network)]
 
     def train(
-        self, dataset: PartDataset, on_rows: OnRows = lambda rows: None, on_values: Optional[OnValues] = None
+        self,
+        dataset: PartDataset,
+        on_rows: OnRows = lambda rows: None,
+        on_values: Optional[OnValues] = None,
+        watched: Callable[[PartMetrics], Sequence[Callback]] = lambda metrics: (),
     ) -> PartMetrics:
-        """Train on all rows; metrics and values are those of each before it was trained. Collective."""
+        """Train on all rows; metrics and values are those of each before it was trained. Collective.
+
+        Args:
+            dataset: of the rows.
+            on_rows: told of those of each step.
+            on_values: told of the variables of each step.
+            watched: makes further callbacks, given the metrics as they grow.
+        """
         monitor = _Monitor(PartMetrics(self._gauc_place), self.place.exchange, on_rows, on_values)
         self._monitor = monitor
-        self.rec_model.online_train(dataset, callbacks=[monitor], dataset_sink_mode=False)
+        callbacks = [monitor, *watched(monitor.metrics)]
+        self.rec_model.online_train(dataset, callbacks=callbacks, dataset_sink_mode=False)
         self._monitor = None
         return monitor.metrics
 
@@ -96,16 +111,21 @@ class JobModel:
         stopped: Callable[[], bool] = lambda: False,
         on_values: Optional[OnValues] = None,
     ) -> PartMetrics:
-        """Predict all rows; no table is touched. Collective."""
+        """Predict all rows; no table is touched. Rows whose prediction is not finite are in no metric. Collective."""
         step, metrics = self._predict_step(dataset.batch_size), PartMetrics(self._gauc_place)
         given = ((batch, dataset.next_info()) for batch in dataset.create_tuple_iterator())
+        left_out = 0
         for found in Rounds(given, self.place.exchange, stopped):
             *inputs, labels = found[0] if found is not None else dataset.empty_batch()
             logits, *variables = (variable.asnumpy() for variable in step(*inputs))
-            metrics.update(labels, sigmoid(logits), metrics.groups_of(inputs[0]))
+            groups, known = metrics.groups_of(inputs[0]), np.isfinite(logits).reshape(-1)
+            left_out += int(known.size - known.sum())
+            metrics.update(labels[known], sigmoid(logits[known]), None if groups is None else groups[known])
             if on_values is not None and found is not None:
                 on_values(found[1].origins, {LABEL: labels, **dict(zip(self._infer_variables, variables))})
             on_rows(len(labels))
+        if left_out:
+            logger.warning("%d rows have no finite prediction, no metric counts them", left_out)
         return metrics.of_all_ranks(self.place.exchange)
 
     def _predict_step(self, size: int) -> VariablesStep:
@@ -149,4 +169,4 @@ class _Monitor(Callback):
         if groups is not None and self._exchange.size > 1:
             groups = np.concatenate(self._exchange.gather(groups))
         self.metrics.update(result.labels, sigmoid(result.logits), groups)
-        self._on_rows(result.rows)
+        self._on_rows(bags.shape[0])

@@ -49,9 +49,14 @@ class LoadedPart:
         if self.rows is None:
             yield from reader.read(self.files)
             return
-        rows, rejected = self.rows
-        order = rng.permutation(len(rows))
-        for begin in range(0, len(rows), _ROWS_AT_ONCE):
-            yield ReadRows(take_rows(rows, order[begin : begin + _ROWS_AT_ONCE]), rejected if not begin else 0)
-        if not len(rows):
-            yield self.rows
+        yield from shuffled_rows(self.rows, rng)
+
+
+def shuffled_rows(loaded: ReadRows, rng: np.random.Generator) -> Iterator[ReadRows]:
+    """Rows in an order drawn, some at a time; what was rejected among them comes with the first."""
+    rows, rejected = loaded
+    order = rng.permutation(len(rows))
+    for begin in range(0, len(rows), _ROWS_AT_ONCE):
+        yield ReadRows(take_rows(rows, order[begin : begin + _ROWS_AT_ONCE]), rejected if not begin else 0)
+    if not len(rows):
+        yield loaded

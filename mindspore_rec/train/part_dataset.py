@@ -41,15 +41,22 @@ class PartDataset:
         read: makes the chunks of rows, each time the data set is read.
         schema: of the rows.
         batch_size: rows in a batch.
+        ends: asked before each batch, whether to end there.
 
     Attributes:
-        stopped: whether it was asked to end.
+        stopped: whether it ended, or is to end, before its last batch.
         ended: whether every batch was handed out, and then the next one asked for.
     """
 
-    def __init__(self, read: Callable[[], Iterator[ReadRows]], schema: SlotSchema, batch_size: int) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Iterator[ReadRows]],
+        schema: SlotSchema,
+        batch_size: int,
+        ends: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.batch_size = batch_size
-        self._read, self._schema = read, schema
+        self._read, self._schema, self._ends = read, schema, ends
         self._infos: List[PartInfo] = []
         self.stopped = self.ended = False
         self.final_info: Optional[PartInfo] = None
@@ -66,6 +73,7 @@ class PartDataset:
         """The batches."""
         self.final_info, self.ended = None, False
         for rows, rejected in batches(self._read(), self.batch_size):
+            self.stopped |= self._ends()
             if self.stopped:
                 return
             if not len(rows):

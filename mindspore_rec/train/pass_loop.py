@@ -8,6 +8,7 @@ from typing import Iterator, List, Mapping, NamedTuple, Optional, Protocol
 
 import numpy as np
 
+from mindspore_rec.metrics.pass_metrics import PassSummary
 from mindspore_rec.metrics.pass_records import Stage
 from mindspore_rec.stream.pass_schedule import PassKey
 from mindspore_rec.train.loaded_part import LoadedPart
@@ -23,8 +24,8 @@ class TrainedPass(NamedTuple):
     """A pass, and the metrics of its rows: predicted before it was trained, and while it was."""
 
     key: PassKey
-    infer: PartMetrics
-    train: PartMetrics
+    infer: PassSummary
+    train: PassSummary
 
 
 class PassReports(Protocol):
@@ -76,9 +77,10 @@ def train_passes(model: PassModel, reports: Optional[PassReports] = None) -> Lis
     shown, stop = reports or NoReports(), Event()
     trained: List[TrainedPass] = []
     model.job.state.kept = {**model.job.state.kept, **shown.kept}
-    with StopSignals(stop.set):
+    with StopSignals(stop.set), model.saver.held():
         model.restore()
-        parts = model.parts(stop)
+        parts = model.parts(stop)  # where data are missing, before anything is saved
+        model.catch_up()
         while (part := _next_of_all(model, parts, stop)) is not None:
             shown.begin_stage(part.key, "Infer", part.row_count)
             infer = model.predict_part(part, shown.advance, stop.is_set)
@@ -86,14 +88,15 @@ def train_passes(model: PassModel, reports: Optional[PassReports] = None) -> Lis
                 break
             shown.end_stage(part.key, "Infer", infer)
             shown.begin_stage(part.key, "Train", part.row_count)
-            train = model.train_part(part, shown.advance)
+            train = model.train_part(part, shown.advance, stop.is_set)
             if train is None:
                 break
             shown.end_stage(part.key, "Train", train)
-            trained.append(TrainedPass(part.key, infer, train))
+            trained.append(TrainedPass(part.key, infer.summary(), train.summary()))
             if model.schedule.ends_day(part.key):
                 shown.end_day(part.key.day)
             model.save(part)
+            del part  # its rows, before those of the next are loaded
     return trained
 
 

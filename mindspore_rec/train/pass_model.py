@@ -20,6 +20,7 @@ from mindspore_rec.metrics.pass_log import metric_line, shrink_line
 from mindspore_rec.models.model_file import Model
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule, day_of, next_day
 from mindspore_rec.stream.ready_parts import Part, Stop, ready_parts
+from mindspore_rec.train.batch_line import batch_lines
 from mindspore_rec.train.framework_checkpoint import refresh_stamps
 from mindspore_rec.train.guard import NonFiniteGuard
 from mindspore_rec.train.job_model import JobModel, OnRows
@@ -65,20 +66,24 @@ class PassModel:
         self.schedule = PassSchedule(runner.start_day, runner.end_day, runner.split_interval, runner.split_per_pass)
         if runner.gauc_slot and runner.gauc_slot not in model.schema.places:
             raise ConfigError(f"gauc_slot = {runner.gauc_slot!r}: expected one of the sparse_slots")
+        if "://" in runner.model_save_path:
+            raise ConfigError(f"model_save_path = {runner.model_save_path!r}: expected a folder of this host, no URL")
         folder, rank = Path(runner.model_save_path), place.exchange.rank
         self.rejects = PassRejects(folder / f"dead_letters-{rank}.jsonl")
         self._dumps = PassDumps(runner, model.file, place)
         self.job = JobModel(
             model,
             place,
-            guard=NonFiniteGuard(dead_letters=folder / f"skipped_batches-{rank}.jsonl"),
+            guard=NonFiniteGuard(
+                dead_letters=folder / f"skipped_batches-{rank}.jsonl", last_checkpoint=lambda: self.saver.newest
+            ),
             clock=lambda: self._seconds,
             gauc_slot=runner.gauc_slot,
             infer_variables=self._dumps.infer_variables,
             train_variables=self._dumps.train_variables,
         )
         self._dumps.check_parameters(self.job.network)
-        self.saver = PassSaver(folder, self.job.state, exporter(self.job))
+        self.saver = PassSaver(folder, self.job.state, exporter(self.job), self.schedule)
         self.done: Optional[PassKey] = None
         data, share = part_data(dataset), (rank, max(place.workers, 1))
         self._predicted = PartReader(data, runner.infer_thread_num, *share)
@@ -87,13 +92,26 @@ class PassModel:
         self._loaded: Optional[LoadedPart] = None
 
     def restore(self) -> Optional[PassKey]:
-        """Take over the newest checkpoint and finish what was to follow it; the pass after which training goes on."""
+        """Take over the newest checkpoint; the pass after which training goes on. `catch_up` follows.
+
+        Raises:
+            ConfigError, CheckpointError: as `PassSaver.restore`.
+        """
         self.done = self.saver.restore(self.runner.init_model_path)
-        if self.done is not None:
-            self._finish(self.done)
-        elif self.runner.save_first_base and not self.saver.has_base_of(self.schedule.start_day):
-            self.saver.base(self.schedule.start_day)
         return self.done
+
+    def catch_up(self) -> None:
+        """Save what was to follow the checkpoint, which may or may not have been saved before the run ended; of a new
+        run the first base, where one is asked for."""
+        done = self.done
+        if done is None:
+            if self.runner.save_first_base:
+                self.saver.base(self.schedule.start_day)
+            return
+        if done.number and done.day >= self.schedule.start_day and self._saves(done).delta:
+            self.saver.delta(done)
+        if self.schedule.end_of_day_due(done):
+            self._end_day(done.day)
 
     def parts(self, stop: Optional[Stop] = None) -> Iterator[LoadedPart]:
         """The passes that are left, each when its data are there; loaded ahead where the runner says so.
@@ -121,7 +139,7 @@ class PassModel:
     def predict_part(
         self, part: AnyPart, on_rows: OnRows = lambda rows: None, stopped: Callable[[], bool] = lambda: False
     ) -> PartMetrics:
-        """Predict the rows of a part with the model as it is; no table changes."""
+        """Predict the rows of a part with the model as it is, until it is stopped; no table changes."""
         loaded = self.load(part)
         dataset = PartDataset(
             lambda: loaded.in_order(self._predicted) if self.place.reads else iter(()),
@@ -132,10 +150,13 @@ class PassModel:
             metrics = self.job.predict(dataset, on_rows, stopped, dump.put if dump is not None else None)
             if dump is not None and dataset.ended:
                 dump.publish()
-        logger.info("%s", metric_line(loaded.key, "Infer", metrics.summary()))
+        if not stopped():
+            logger.info("%s", metric_line(loaded.key, "Infer", metrics.summary()))
         return metrics
 
-    def train_part(self, part: AnyPart, on_rows: OnRows = lambda rows: None) -> Optional[PartMetrics]:
+    def train_part(
+        self, part: AnyPart, on_rows: OnRows = lambda rows: None, stopped: Callable[[], bool] = lambda: False
+    ) -> Optional[PartMetrics]:
         """Train on the rows of a part; None where it was stopped on the way, and so is not trained."""
         loaded = self.load(part)
         key, seed = loaded.key, self.job.model.settings.seed
@@ -145,9 +166,11 @@ class PassModel:
             lambda: loaded.shuffled(self._trained, rng) if self.place.reads else iter(()),
             self.job.model.schema,
             self.dataset.batch_size,
+            stopped,
         )
+        lines = batch_lines(f"Day:{key.day}, Pass: {key.number}", self.runner.print_interval)
         with self._dumps.trained(loaded) as dump:
-            metrics = self.job.train(dataset, on_rows, dump.put if dump is not None else None)
+            metrics = self.job.train(dataset, on_rows, dump.put if dump is not None else None, lines)
             self.rejects.flush()
             self._loaded = None
             if self.place.exchange.sum(np.array([dataset.stopped], np.float32))[0]:
@@ -169,13 +192,6 @@ class PassModel:
             self.saver.delta(part.key)
         if saves.end_of_day:
             self._end_day(part.key.day)
-
-    def _finish(self, done: PassKey) -> None:
-        """What was to follow a checkpoint: it may or may not have been done before the run ended."""
-        if done.number and done.day >= self.schedule.start_day and self._saves(done).delta:
-            self.saver.delta(done)
-        if self.schedule.end_of_day_due(done):
-            self._end_day(done.day)
 
     def _end_day(self, day: str) -> None:
         """Shrink the tables, export a base, and save the state in which all rows are a day older."""

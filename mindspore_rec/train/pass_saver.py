@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, Protocol, Tuple
+from typing import Callable, ContextManager, Optional, Protocol, Tuple
 
-import numpy as np
-
-from mindspore_rec.checkpoint.array_file import sync_folder
-from mindspore_rec.checkpoint.chain import read_state
 from mindspore_rec.checkpoint.donefiles import (
     SavedCheckpoint,
     SavedExport,
@@ -31,15 +26,19 @@ from mindspore_rec.checkpoint.pass_layout import (
     inference_folder,
 )
 from mindspore_rec.checkpoint.store import CheckpointStore
-from mindspore_rec.kill_points import reached
+from mindspore_rec.config import ConfigError
 from mindspore_rec.metrics.pass_log import base_line, checkpoint_line, delta_line
-from mindspore_rec.stream.pass_schedule import PassKey
+from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
+from mindspore_rec.train.saved_state import (
+    published_folder,
+    read_saved,
+    remove_unpublished,
+    take_over,
+    write_state,
+)
 from mindspore_rec.train.trainer_state import TrainerState
 
 logger = logging.getLogger(__name__)
-
-SAME = ("model", "label", "sparse", "dense", "padding_id")
-"""What a model is described by that a checkpoint must have been made with."""
 
 
 class PassExporter(Protocol):
@@ -65,21 +64,41 @@ class PassSaver:
         folder: model_save_path.
         state: of the model.
         exporter: what writes exports.
+        schedule: days and passes.
         clock: seconds since 1970.
 
     Attributes:
         now: the clock.
+        newest: folder of the last checkpoint that was read or written; None before.
         monitor_data: metrics of the last pass, for those who read the donefiles.
     """
 
     def __init__(
-        self, folder: Path, state: TrainerState, exporter: PassExporter, clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        state: TrainerState,
+        exporter: PassExporter,
+        schedule: PassSchedule,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder, self.now = folder, clock
         self.monitor_data = ""
+        self.newest: Optional[Path] = None
         self._state, self._exporter = state, exporter
+        self._schedule = schedule
+        self._splits = {"split_interval": schedule.split_interval, "split_per_pass": schedule.split_per_pass}
         self._exchange = state.exchange
         self._base_key = 0
+
+    def held(self) -> ContextManager[None]:
+        """Keep other runs from saving into this folder, as long as the block lasts or the process lives.
+
+        Raises:
+            CheckpointError: another process holds it, or it cannot be written.
+        """
+        if self._exchange.rank:
+            return nullcontext()
+        return CheckpointStore(self.folder).held("model_save_path")
 
     def restore(self, init_model_path: str = "") -> Optional[PassKey]:
         """Go on from the newest whole checkpoint; the pass it was made after, None where training starts new.
@@ -88,6 +107,7 @@ class PassSaver:
             init_model_path: what a run without checkpoints begins with: the folder of a checkpoint, or of a pass.
 
         Raises:
+            ConfigError: the folder cannot be made, or the day was begun with passes of another length.
             CheckpointError: none of the checkpoints is whole, or it does not fit the model.
         """
         if self._exchange.rank == 0:
@@ -97,12 +117,18 @@ class PassSaver:
         self._base_key = self._next_key()
         if not told:
             if init_model_path:
-                self._take_over(read_pass(Path(init_model_path)))
+                take_over(self._state, read_saved(Path(init_model_path)))
                 logger.info("starting with %s", init_model_path)
             return None
         day, _, number = told.partition("/")
         key = PassKey(day, int(number))
-        self._take_over(found[1] if found else read_pass(self.folder / checkpoint_folder(key)))
+        checkpoint = found[1] if found else read_saved(self.folder / checkpoint_folder(key))
+        self._check_passes(key, checkpoint)
+        take_over(self._state, checkpoint)
+        after = checkpoint.meta.get("pass", {})
+        self.monitor_data = str(after.get("monitor_data", ""))
+        self._base_key = int(after.get("base_key", self._base_key))
+        self.newest = self.folder / checkpoint_folder(key)
         logger.info("going on after pass %d of day %s: step %d", key.number, key.day, self._state.model.progress.step)
         return key
 
@@ -114,9 +140,10 @@ class PassSaver:
             "number": key.number,
             "monitor_data": self.monitor_data,
             "base_key": self._base_key,
+            **self._splits,
         }
         with self._published(checkpoint_folder(key)) as folder:
-            self._write_state(folder)
+            write_state(self._state, folder)
             self._exporter.text(folder)
         if key.number:
             with self._published(inference_folder(key)) as folder:
@@ -124,6 +151,7 @@ class PassSaver:
         if self._exchange.rank == 0:
             path = f"{self.folder / checkpoint_folder(key)}/"
             add_checkpoint(self.folder, SavedCheckpoint(key, self._base_key, path))
+        self.newest = self.folder / checkpoint_folder(key)
         logger.info("%s", checkpoint_line(key, self.now() - begin))
 
     def delta(self, key: PassKey) -> None:
@@ -147,10 +175,6 @@ class PassSaver:
             add_base(self.folder, SavedExport(self._base_key, self._base_key, path, self.monitor_data))
         logger.info("%s", base_line(day, self.now() - begin))
 
-    def has_base_of(self, day: str) -> bool:
-        """Whether a base that `day` begins with was exported, or one of a later day."""
-        return any(Path(saved.input).parent.name >= day for saved in bases(self.folder))
-
     def _next_key(self) -> int:
         """Of a base: when it was made, in seconds since 1970; another one than all before it. Collective."""
         keys = [saved.key for saved in bases(self.folder)] if self._exchange.rank == 0 else []
@@ -160,84 +184,31 @@ class PassSaver:
         saved = sorted(checkpoints(self.folder), key=lambda line: line.at, reverse=True)
         for line in saved:
             try:
-                return line.at, read_pass(self.folder / checkpoint_folder(line.at))
+                return line.at, read_saved(self.folder / checkpoint_folder(line.at))
             except CheckpointError as error:
                 logger.error("skipping pass %d of day %s: %s", line.at.number, line.at.day, error)
         if saved:
             raise CheckpointError(f"model_save_path = {str(self.folder)!r}: none of its checkpoints can be used")
         return None
 
-    def _take_over(self, checkpoint: Checkpoint) -> None:
-        saved, mine = checkpoint.meta.get("model") or {}, dict(self._state.about["model"])
-        for name in SAME:
-            if saved and saved.get(name) != mine[name]:
-                raise CheckpointError(
-                    f"checkpoint {checkpoint.path} was made with {name} = {_short(saved.get(name))}; "
-                    f"expected {_short(mine[name])}, as in the configuration"
-                )
-        changed = [name for name in mine if name not in SAME and saved.get(name) != mine[name]]
-        if saved and changed:
-            logger.warning("going on from %s with other %s", checkpoint.path, " and ".join(changed))
-        self._state.restore(checkpoint)
-        after = checkpoint.meta.get("pass", {})
-        self.monitor_data = str(after.get("monitor_data", ""))
-        self._base_key = int(after.get("base_key", self._base_key))
+    def _check_passes(self, done: PassKey, checkpoint: Checkpoint) -> None:
+        """Whether a day that was begun goes on with passes as long as before."""
+        self._schedule.after(done)
+        begun = {name: checkpoint.meta.get("pass", {}).get(name, given) for name, given in self._splits.items()}
+        if done.number and done.day >= self._schedule.start_day and begun != self._splits:
+            mine, wanted = (", ".join(f"{name} = {given}" for name, given in s.items()) for s in (self._splits, begun))
+            raise ConfigError(f"{mine}: expected {wanted}, with which {done.day} is trained to pass {done.number}")
 
-    def _write_state(self, folder: Path) -> None:
-        """One checkpoint of the usual format in `folder`, written by all ranks together."""
-        exchange, step = self._exchange, self._state.model.progress.step
-        store = CheckpointStore(folder, keep=1, rank=exchange.rank, ranks=exchange.size)
-        if exchange.size == 1:
-            store.write(step, self._state.checkpoint({}))
-            return
-        self._state.follow_changes(None)
-        try:
-            capture = self._state.capture({}, None)
-            store.write(step, capture) if exchange.rank == 0 else store.write_part(step, capture)
-        finally:
-            self._state.ignore_changes()
-
-    @contextmanager
-    def _published(self, name: str) -> Iterator[Path]:
-        """A folder to write to, which becomes `name`, in place of one that is there, once all ranks have written."""
-        final = self.folder / name
-        writing, removing = final.with_name(f".writing-{final.name}"), final.with_name(f".removing-{final.name}")
-        if self._exchange.rank == 0:
-            writing.mkdir(parents=True)
-        self._meet()
-        yield writing
-        self._meet()
-        if self._exchange.rank == 0:
-            reached("pass-publish")
-            if final.exists():  # of a pass that is trained again after a crash
-                final.rename(removing)
-            writing.rename(final)
-            sync_folder(final.parent)
-            shutil.rmtree(removing, ignore_errors=True)
+    def _published(self, name: str) -> ContextManager[Path]:
+        return published_folder(self.folder / name, self._exchange)
 
     def _clean(self) -> None:
         """Remove what a run that was killed has left half written or half removed."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for prefix in (".writing-", ".removing-"):
-            for left_over in self.folder.glob(f"*/{prefix}*"):
-                shutil.rmtree(left_over, ignore_errors=True)
-
-    def _meet(self) -> None:
-        self._exchange.sum(np.zeros(1, np.float32))
-
-
-def read_pass(path: Path) -> Checkpoint:
-    """Read the checkpoint that is in the folder of a pass, or the one that `path` is.
-
-    Raises:
-        CheckpointError: there is none, or it is damaged.
-    """
-    paths = CheckpointStore(path).paths()
-    if not path.is_dir():
-        raise CheckpointError(f"{path}: no such folder, expected one of a checkpoint or of a pass")
-    return read_state(paths[-1] if paths else path)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"model_save_path = {str(self.folder)!r}: expected a folder that can be written: {error.strerror}"
+            ) from None
+        for day in self.folder.iterdir():
+            remove_unpublished(day)

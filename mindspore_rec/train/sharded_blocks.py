@@ -5,6 +5,7 @@ Every method is collective: all ranks call it, a rank without rows with an empty
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -175,7 +176,8 @@ class ShardedBlocks(BatchBlocks):
         columns, host, dim = [sums], table.cell.table, sums.shape[1]
         clicked = labels is not None and host.has_statistics
         if clicked and labels is not None:
-            by_row = labels.reshape(labels.shape[0], -1)[:, :1].reshape(-1).astype(np.float32)
+            values = math.prod(labels.shape[1:])  # of a row; a rank may have no rows
+            by_row = labels.reshape(len(labels), values)[:, :1].reshape(-1).astype(np.float32)
             columns.append(sum_of_rows(route.distinct, by_row, table.widths)[:, None])
         rates = table.by_column(route.distinct, table.cell.field_factors)
         if rates is not None:

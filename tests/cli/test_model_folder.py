@@ -61,6 +61,35 @@ def test_anything_else_lists_what_exists(text: str, models: Path) -> None:
     assert str(error.value).startswith(f"-m {text[:200]}: ") and "\n" not in str(error.value)
 
 
+RANK = ("dcn_v2", "deepfm", "dnn", "fm", "lr", "slot_dnn", "wide_deep")
+RECALL = ("dssm", "ncf", "word2vec")
+BUILT_IN = ("online_learning/ctr_dnn", *(f"rank/{name}" for name in RANK), *(f"recall/{name}" for name in RECALL))
+
+
+def test_the_models_of_the_package() -> None:
+    assert builtin_models() == BUILT_IN
+    for name in BUILT_IN:
+        found = MODELS / name / "config.yaml"
+        for text in (
+            f"mindspore_rec.models.{name.replace('/', '.')}",
+            f"models/{name}",
+            f"models.{name.replace('/', '.')}",
+        ):
+            assert config_path(text) == found
+        assert workspace_of(found, None) == Workspace(MODELS / name, MODELS / name)
+
+
+@pytest.mark.parametrize(
+    "text", ["models/recall/gnn", "models/recall/gru4rec", "models/rerank/listwise", "models/rank/din"]
+)
+def test_models_that_do_not_exist_list_those_that_do(text: str) -> None:
+    with pytest.raises(
+        ConfigError, match=f"^-m {text}: neither a file nor a built-in model; expected a YAML file"
+    ) as error:
+        config_path(text)
+    assert str(error.value).endswith(", ".join(f"models/{name}" for name in BUILT_IN))
+
+
 def test_a_model_without_a_configuration(models: Path) -> None:
     with pytest.raises(ConfigError, match=r"this model has no config\.yaml"):
         config_path("models/recall/word2vec", models)

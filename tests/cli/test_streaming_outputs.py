@@ -13,7 +13,7 @@ from mindspore_rec.checkpoint.donefiles import SavedCheckpoint, SavedExport, add
 from mindspore_rec.checkpoint.format import Checkpoint
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.cli.job import schedule_of
-from mindspore_rec.cli.streaming_outputs import check_outputs, end_differences, outputs
+from mindspore_rec.cli.streaming_outputs import check_outputs, end_differences, export_differences, outputs
 from mindspore_rec.config import UserError
 from mindspore_rec.job_config import OnlineRunner
 from mindspore_rec.stream.pass_schedule import PassKey
@@ -94,3 +94,18 @@ def test_ends_are_compared_without_the_time(tmp_path: Path) -> None:
     assert end_differences(first, other, "20191231") == ["meta pass"]
     with pytest.raises(UserError, match="20200101/0 is missing or empty: expected the last checkpoint"):
         end_differences(first, tmp_path / "none", "20191231")
+
+
+def test_rows_of_exports_are_compared_byte_by_byte(run: Path) -> None:
+    names = [name for kind in WANTED.values() for name in kind]
+    assert export_differences(run, run, WANTED) == [f"{name}/embedding.shard is empty" for name in sorted(names)]
+    for name in names:
+        (run / name / "embedding.shard").mkdir()
+        (run / name / "embedding.shard/deep-000.txt").write_text("1 0 0.5\n")
+    other = run.with_name("other")
+    shutil.copytree(run, other)
+    assert export_differences(run, other, WANTED) == []
+    (other / "20200101/base/embedding.shard/deep-000.txt").write_text("1 0 0.25\n")
+    (other / "20191231/delta-3/embedding.shard/wide-000.txt").touch()
+    wanted = ["20191231/delta-3/embedding.shard/wide-000.txt", "20200101/base/embedding.shard/deep-000.txt"]
+    assert export_differences(run, other, WANTED) == wanted

@@ -1,8 +1,8 @@
 """Stands in for dist_online_train.py: knows its rank, works until it is asked to end, then writes its checkpoint.
 
-rank_stand_in.py FOLDER [key=value ...]; keys: end=STATUS at once, deaf=RANK ignores SIGTERM, lines=N written first,
-loses=RANK dies by SIGKILL in its first life, once all work, child=1 leaves a process, saving=SECONDS of a
-checkpoint.
+rank_stand_in.py FOLDER [key=value ...]; keys: end=STATUS at once, mistake=TEXT told before that, deaf=RANK ignores
+SIGTERM, lines=N written first, loses=RANK dies by SIGKILL in its first life, once all work, child=1 leaves a process,
+saving=SECONDS of a checkpoint.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def main() -> int:
         os.kill(os.getpid(), signal.SIGKILL)
     if "child" in options:
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    if "mistake" in options:
+        say(f"error: {options['mistake']}", sys.stderr)
     if "end" in options:
         return int(options["end"])
     deadline = time.monotonic() + 120

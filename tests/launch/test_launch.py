@@ -169,6 +169,20 @@ def test_the_last_failure_is_one(launcher: str, tmp_path: Path) -> None:
         assert_gone(launched)
 
 
+@both
+@pytest.mark.parametrize("status", [1, 2])
+def test_a_mistake_that_ranks_tell_is_one_line(status: int, launcher: str, tmp_path: Path) -> None:
+    """With its exit status, and without the lines before it."""
+    arguments = ["lines=3", "mistake=rows: expected one", f"end={status}"]
+    with launch(tmp_path, launcher, ranks=1, arguments=arguments) as launched:
+        assert launched.status() == status
+        first, last = launched.errors().splitlines()
+        assert first.startswith("launch: 1 ranks under ")
+        log = Path("log", "rank.0.log")
+        assert last == f"error: rank 0 ended with status {status}: rows: expected one; all it wrote is in {log}"
+        assert_gone(launched)
+
+
 def test_it_waits_longer_before_each_start_and_a_stop_ends_the_waiting(tmp_path: Path) -> None:
     options = ["--restarts", "5", "--restart_seconds", "0.3"]
     with launch(tmp_path, "dynamic", *options, ranks=1, arguments=["end=3"]) as launched:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from mindspore_rec.distributed.launchers import find_mpirun
+from mindspore_rec.launch.rank_log import NAMED_BY_ROLE
 from mindspore_rec.launch.reports import Report, Reports, send
 from tests.launch.launched import STAND_IN, launch, wait_until
 from tests.source_tree import REPOSITORY
@@ -39,6 +40,15 @@ def test_start_and_end_are_reported(reports: Reports, tmp_path: Path) -> None:
     assert (last.rank, last.status, last.asked, last.failed) == (4, 3, False, True)
     assert 0 < first.at < last.at
     assert (tmp_path / "rank.4.log").read_text("utf-8") == "rank 4 got end=3\nrank 4 warns\n"
+
+
+@pytest.mark.parametrize(("workers", "name"), [("5", "workerlog.4"), ("3", "serverlog.1"), ("0", "rank.4.log")])
+def test_logs_are_named_by_role_where_that_is_said(
+    workers: str, name: str, reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NAMED_BY_ROLE, workers)
+    assert start(tmp_path, "end=0").wait(60) == 0
+    assert [path.name for path in tmp_path.glob("*log*")] == [name]
 
 
 def test_of_many_signals_one_is_passed_on(reports: Reports, tmp_path: Path) -> None:

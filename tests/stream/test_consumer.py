@@ -113,9 +113,7 @@ def test_partitions_are_dealt_to_shards_and_consumers(port: int, dead_letters: P
     topic = logs(rows=60, partitions=6)
     with contextlib.ExitStack() as stack:
         for index in (0, 1):
-            stack.enter_context(
-                consumer_of(config.model_copy(update={"consumer_index": index}), MemorySource(topic))
-            )
+            stack.enter_context(consumer_of(config.model_copy(update={"consumer_index": index}), MemorySource(topic)))
         for shard_id in (0, 1):
             batches = batches_of(config, shard_id)
             assert sorted(sources(list(batches))) == [
@@ -142,9 +140,7 @@ def test_rows_that_come_later_flow_without_a_full_window(port: int, dead_letters
     ("rule", "expected"),
     [("earliest", 0), ("latest", None), ("2001-09-09T01:46:40.042Z", 42), ("2100-01-01", None)],
 )
-def test_the_start_rule_is_for_a_first_start(
-    port: int, dead_letters: Path, rule: str, expected: Optional[int]
-) -> None:
+def test_the_start_rule_is_for_a_first_start(port: int, dead_letters: Path, rule: str, expected: Optional[int]) -> None:
     config = configuration(port, dead_letters, until_end=True)
     source = MemorySource(logs(rows=70, partitions=1, block_rows=1))
     with consumer_of(config, source):

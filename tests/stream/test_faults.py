@@ -78,9 +78,7 @@ def both_end(consumer: RunningConsumer, kind: type, match: str, batches: StreamB
 
 class TestBroker:
     @pytest.mark.slow
-    def test_killed_and_back_nothing_is_lost_or_doubled(
-        self, clicks: Topic, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_killed_and_back_nothing_is_lost_or_doubled(self, clicks: Topic, caplog: pytest.LogCaptureFixture) -> None:
         clicks.config = clicks.config.model_copy(update={"dead_letter_file": None})
         servers = clicks.broker.bootstrap_servers
         letters = open_dead_letters(clicks.config)

@@ -38,9 +38,7 @@ def run(
 ) -> Tuple[List[Batch], Interleave]:
     """All batches, with the frames of the partitions coming in an order that hypothesis chooses."""
     now = clock if clock is not None else [0.0]
-    merge = Interleave(
-        position, window_size, batch_size, max_wait=max_wait, max_rows=max_rows, clock=lambda: now[0]
-    )
+    merge = Interleave(position, window_size, batch_size, max_wait=max_wait, max_rows=max_rows, clock=lambda: now[0])
     queues: Dict[int, List[Frame]] = {
         partition: cut(rows, frame_sizes, position.next[partition]) for partition, rows in lanes.items()
     }
@@ -111,9 +109,7 @@ def test_a_restart_anywhere_gives_the_same_further_batches(
     stop = choose.draw(st.integers(0, len(whole)))
     saved = whole[stop - 1].info.position if stop else begin(lanes)
     saved = StreamPosition.from_json(saved.to_json())
-    again, second = run(
-        lanes, begin(lanes, saved), other_sizes, choose, window_size, batch_size, max_rows=max_rows
-    )
+    again, second = run(lanes, begin(lanes, saved), other_sizes, choose, window_size, batch_size, max_rows=max_rows)
     assert [values(batch) for batch in again] == [values(batch) for batch in whole[stop:]]
     assert [batch.info.position for batch in again] == [batch.info.position for batch in whole[stop:]]
     assert [batch.info.rejected for batch in again] == [batch.info.rejected for batch in whole[stop:]]

@@ -129,9 +129,7 @@ def test_a_chunk_cut_anywhere_keeps_its_places(choose: st.DataObject) -> None:
         (b"[1, 2", {"event_times": b"\xff" * 8}, 1),
     ],
 )
-def test_messages_with_wrong_headers_lose_no_row(
-    engine: FeatureEngine, value: bytes, headers: Any, rows: int
-) -> None:
+def test_messages_with_wrong_headers_lose_no_row(engine: FeatureEngine, value: bytes, headers: Any, rows: int) -> None:
     before, after = messages_of(5, range(4), "block", 4), messages_of(5, range(4, 8), "block", 4)
     odd = Message(5, 1, 123, headers, value)
     frames, rejects = frames_of(engine, [*before, odd, dataclasses.replace(after[0], offset=2)], 1000)

@@ -8,15 +8,15 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional
 
 import numpy as np
 import pytest
 
 from mindspore_rec.config import ConfigError
 from mindspore_rec.data.part_reader import ReadRows, part_data
-from mindspore_rec.data.slot_rows import SlotRows, slice_rows
-from mindspore_rec.data.slot_text import SlotTextParser
+from mindspore_rec.data.slot_rows import slice_rows
+from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.job_config import DatasetConfig, OnlineRunner, TableParameters
 from mindspore_rec.models.model_file import Model, ModelFile, load_model_file
 from mindspore_rec.train.guard import TrainingDivergedError
@@ -25,15 +25,14 @@ from mindspore_rec.train.part_dataset import PartDataset
 from mindspore_rec.train.pass_loop import train_passes
 from mindspore_rec.train.pass_model import PassModel
 from tests.train import dumped_model
-from tests.train.dumped_model import computed, parameters_of
+from tests.train.dump_lines import assert_computed, params_of, read, rows_of
+from tests.train.dumped_model import parameters_of
 
 DAY, SLOTS = "20190720", "1 2 3 4"
+SCHEMA = SlotSchema.from_keys(SLOTS)
 ROWS = 12  # of a file, one of them bad; two files a split, two splits a pass
 BATCH = 20
 DEADLINE = 60.0
-
-Lines = Dict[str, Dict[str, List[float]]]
-"""Fields by name, by id of the row."""
 
 
 class NoExports:
@@ -114,47 +113,6 @@ def pass_model(
     return PassModel(runner_of(folder, **options), dataset, model, NoExports)
 
 
-def read(path: Path) -> List[Tuple[str, Dict[str, List[float]]]]:
-    """The lines of a file of rows."""
-    found = []
-    for line in path.read_text().splitlines():
-        id, *fields = line.split("\t")
-        values = {}
-        for field in fields:
-            name, size, *numbers = field.split(":")
-            assert len(numbers) == int(size)
-            values[name] = [float(number) for number in numbers]
-        found.append((id, values))
-    return found
-
-
-def params_of(folder: Path) -> Dict[str, np.ndarray]:
-    """Dense parameters after the first pass."""
-    found = {}
-    for line in (folder / "train" / DAY / "1" / "params").read_text().splitlines():
-        name, size, *numbers = line.split(":")
-        found[name] = np.array(numbers, np.float64).astype(np.float32)
-        assert len(numbers) == int(size)
-    return found
-
-
-def rows_of(data: Path, id: str) -> SlotRows:
-    """The row that an id names, read from its file."""
-    name, _, number = id.rpartition(":")
-    lines = [line for line in (data / name).read_text().splitlines() if line]
-    assert lines[int(number)] != "no row"
-    return SlotTextParser(part_data(dataset_of(data)).schema, True).parse(f"{lines[int(number)]}\n".encode()).rows
-
-
-def assert_computed(data: Path, lines: List[Tuple[str, Dict[str, List[float]]]], network: Any) -> None:
-    """That each row has the values that numpy finds for it with the network as it is."""
-    for id, values in lines:
-        row = rows_of(data, id)
-        wanted = {"label": row.labels, **computed(network, row)}
-        for name, numbers in values.items():
-            np.testing.assert_allclose(numbers, wanted[name].reshape(-1), rtol=1e-4, atol=1e-6, err_msg=f"{id} {name}")
-
-
 def test_predicted_rows_are_dumped_in_the_order_of_the_files(data: Path, tmp_path: Path) -> None:
     model = pass_model(data, tmp_path)
     for number, splits in ((1, ("0000", "0600")), (2, ("1200", "1800"))):
@@ -165,7 +123,7 @@ def test_predicted_rows_are_dumped_in_the_order_of_the_files(data: Path, tmp_pat
         names = [f"{split}/{part}" for split in splits for part in ("part-2", "part-10")]
         assert [id for id, _ in lines] == [f"{DAY}/{name}:{row}" for name in names for row in kept]
         assert all(list(values) == ["probability", "pooled"] for _, values in lines)
-        assert_computed(data, lines, model.job.network)
+        assert_computed(SCHEMA, data, lines, model.job.network)
         model.train_part(part)
 
 
@@ -175,7 +133,7 @@ def test_trained_rows_are_dumped_as_they_were_before_their_batch_and_in_their_or
     model.train_part(next(passes))
     first = read(tmp_path / "train" / DAY / "1" / "part-00000")
     dense = parameters_of(model.job.network)
-    params = params_of(tmp_path)
+    params = params_of(tmp_path / "train" / DAY / "1")
     assert list(params) == ["first.weight", "last.layers.0.bias"]
     assert all(params[name].tobytes() == dense[name].tobytes() for name in params)
 
@@ -191,7 +149,7 @@ def test_trained_rows_are_dumped_as_they_were_before_their_batch_and_in_their_or
     assert [id for id, _ in trained] != list(predicted)  # shuffled
     for id, values in trained:
         assert list(values) == ["label", "hidden", "pooled", "logit"]
-        assert values["label"] == rows_of(data, id).labels[0].tolist()
+        assert values["label"] == rows_of(SCHEMA, data, id).labels[0].tolist()
         np.testing.assert_allclose(values["pooled"], predicted[id]["pooled"], rtol=1e-6)
         odds = 1 / (1 + np.exp(-np.array(values["logit"])))
         np.testing.assert_allclose(odds, predicted[id]["probability"], rtol=1e-5)
@@ -210,10 +168,13 @@ def test_each_batch_is_dumped_as_it_was_before_its_own_update(data: Path, tmp_pa
     rows = again.load(part.part).rows
     assert rows is not None
     for begin in range(0, len(dumped), BATCH):
-        assert_computed(data, dumped[begin : begin + BATCH], again.job.network)
+        assert_computed(SCHEMA, data, dumped[begin : begin + BATCH], again.job.network)
         batch = ReadRows(slice_rows(rows.rows, begin, begin + BATCH), 0)
         again.job.train(PartDataset(lambda batch=batch: iter([batch]), again.job.model.schema, BATCH))
-    assert parameters_of(again.job.network)["first.weight"].tobytes() == params_of(tmp_path)["first.weight"].tobytes()
+    assert (
+        parameters_of(again.job.network)["first.weight"].tobytes()
+        == params_of(tmp_path / "train" / DAY / "1")["first.weight"].tobytes()
+    )
 
 
 def test_rows_that_are_not_shuffled_keep_their_order(data: Path, tmp_path: Path) -> None:
@@ -224,7 +185,7 @@ def test_rows_that_are_not_shuffled_keep_their_order(data: Path, tmp_path: Path)
     model.train_part(part)
     trained, predicted = (tmp_path / name / DAY / "1" / "part-00000" for name in ("train", "infer"))
     assert trained.read_text() == predicted.read_text()
-    assert all(values == {"label": rows_of(data, id).labels[0].tolist()} for id, values in read(trained))
+    assert all(values == {"label": rows_of(SCHEMA, data, id).labels[0].tolist()} for id, values in read(trained))
 
 
 def test_nothing_is_dumped_where_the_runner_does_not_say_so(data: Path, tmp_path: Path) -> None:

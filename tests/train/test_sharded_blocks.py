@@ -11,6 +11,7 @@ from mindspore import nn
 
 from mindspore_rec.config import ModelConfig
 from mindspore_rec.embedding.admission import MinCount
+from mindspore_rec.embedding.eviction import ShowClickDecay
 from mindspore_rec.models.rank.wide_deep.model import WideDeep
 from mindspore_rec.train.blocks import BatchBlocks
 from mindspore_rec.train.hoist import LookupCall, trace_lookups
@@ -102,9 +103,7 @@ class Whole:
             prepared = self.blocks.fill(self.batch(k + 1), self.ranks * ROWS, create=True)
             given = buffers_of(self.blocks)
             if ahead:
-                given = [
-                    np.where(has, old.reshape(now.shape), now) for old, now, has in zip(before, given, known)
-                ]
+                given = [np.where(has, old.reshape(now.shape), now) for old, now, has in zip(before, given, known)]
         return found
 
 
@@ -126,3 +125,24 @@ def test_looking_ahead_makes_a_difference() -> None:
     """Or else the tests above would show nothing."""
     exact, stale = (Whole(TwoTowers, 2).run(ahead) for ahead in (False, True))
     assert np.abs(exact[1][0] - stale[1][0]).max() > 0.01
+
+
+def test_a_rank_without_rows_tells_no_clicks() -> None:
+    """A server has no labels: the clicks of its ids come from the others."""
+    calls = [calls_of(lambda: TwoTowers(eviction=ShowClickDecay(0.9, 0.1, 9))) for _ in range(2)]
+    inputs = rows(ROWS, seed=3, vocabulary=40)[:2]
+    labels = (np.arange(ROWS) % 3 == 0).astype(np.float32)[:, None]
+
+    def run_rank(exchange: Any) -> Any:
+        count = ROWS if exchange.rank == 0 else 0
+        blocks = ShardedBlocks(calls[exchange.rank], ROWS, False, exchange, [1])
+        prepared = blocks.fill(inputs, count, create=True)
+        sums, _ = blocks.sum_gradients(prepared, buffers_of(blocks), count, 1.0)
+        blocks.apply(prepared, sums, labels[:count], seconds=1.0)
+        return [table.cell.table.state() for table in blocks.tables]
+
+    worker, server = run_ranks(2, run_rank)
+    assert [state["ids"].size for state in worker] == [0, 0]
+    shared = server[0]  # looked up in two columns
+    assert shared["show"].sum() == 2 * ROWS
+    assert shared["click"].sum() == 2 * labels.sum()

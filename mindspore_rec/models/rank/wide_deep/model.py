@@ -1,76 +1,49 @@
-"""Wide&Deep (Cheng et al. 2016, "Wide & Deep Learning for Recommender Systems")."""
+"""wide_deep: a linear model and an MLP, trained together (Cheng et al. 2016, "Wide & Deep Learning for Recommender
+Systems", equation 3).
+
+`Network` is the model of jobs. `WideDeep` is the one of `online_train.py`, whose rows have a weight for every id and
+whose keys are those of `ModelConfig`.
+"""
 
 from __future__ import annotations
 
+from typing import ClassVar, Optional, Tuple
+
 import numpy as np
-from mindspore import Parameter, Tensor, nn
-from mindspore.common.initializer import Uniform
+from mindspore import Tensor, ops
 
-from mindspore_rec.config import ModelConfig
-from mindspore_rec.embedding.admission import Always
-from mindspore_rec.embedding.lookup import HashEmbeddingLookup
-from mindspore_rec.embedding.optimizers import FTRL, Adagrad, LazyAdam, SharedAdagrad
-from mindspore_rec.models.layers import MLP
-from mindspore_rec.models.tables import table_arguments
+from mindspore_rec.data.slot_schema import SlotSchema
+from mindspore_rec.models.deep import Deep, DeepSettings
+from mindspore_rec.models.first_order import FirstOrder
+from mindspore_rec.models.rank.wide_deep.streaming import Wide, WideDeep
+from mindspore_rec.models.slot_embedding import SlotEmbedding
+from mindspore_rec.models.slot_network import SlotNetwork, Tables
+
+__all__ = ["Network", "Settings", "Wide", "WideDeep"]
 
 
-class Wide(nn.Cell):
-    """The linear part: one weight an id, trained by FTRL, times the weights of the row, plus a bias.
+class Settings(DeepSettings):
+    """Hyper-parameters."""
 
-    Inputs:
-        ids int64 [batch, fields] and weights float32 [batch, fields].
-    Outputs:
-        logits float32 [batch, 1].
+
+class Network(SlotNetwork):
+    """The wide part has the weights of ids, the deep part their vectors, both have the numbers. Inputs and outputs as
+    of `SlotNetwork`.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.num_fields = config.num_fields
-        ftrl = FTRL(config.wide_learning_rate, config.wide_beta, config.wide_l1, config.wide_l2)
-        rules = {**table_arguments(config), "row_type": "float32"}
-        if not config.admit_wide:
-            rules["admission"] = Always()
-        self.table = HashEmbeddingLookup(1, param_init=0.0, name="wide", optimizer=ftrl, **rules)
-        self.bias = Parameter(Tensor(np.zeros(1, np.float32)), name="wide_bias")
+    all_vars: ClassVar[Tuple[str, ...]] = ("wide", "deep", "logit", "probability")
 
-    def construct(self, ids: Tensor, weights: Tensor) -> Tensor:
-        """Return logits."""
-        return (self.table(ids).reshape((-1, self.num_fields)) * weights).sum(axis=1, keepdims=True) + self.bias
+    def __init__(self, settings: Settings, schema: SlotSchema, padding_id: Optional[int], tables: Tables) -> None:
+        super().__init__(settings, schema, padding_id, tables)
+        dim, seed = settings.sparse_feature_dim, settings.seed
+        self.embedding = SlotEmbedding(dim, tables, padding_id=padding_id, seed=seed)
+        self.wide = FirstOrder(schema.dense_dim)
+        rng = np.random.default_rng(seed)
+        self.deep = Deep(len(schema.sparse), dim - 1, schema.dense_dim, settings.fc_sizes, rng)
 
-
-class Deep(nn.Cell):
-    """Embeddings times weights through an MLP; inputs and outputs as of `Wide`."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.num_fields = config.num_fields
-        self.width = config.num_fields * config.emb_dim
-        kinds = {"adam": LazyAdam, "adagrad": Adagrad, "shared_adagrad": SharedAdagrad}
-        bounds = (-config.deep_bound, config.deep_bound) if config.deep_bound else None
-        self.table = HashEmbeddingLookup(
-            config.emb_dim,
-            param_init=Uniform(config.deep_init),
-            name="deep",
-            optimizer=kinds[config.deep_optimizer](config.deep_learning_rate, weight_bounds=bounds),
-            seed=config.model_seed,
-            **table_arguments(config),
-        )
-        self.mlp = MLP(self.width, config.layers, np.random.default_rng(config.model_seed))
-
-    def construct(self, ids: Tensor, weights: Tensor) -> Tensor:
-        """Return logits."""
-        embeddings = self.table(ids) * weights.reshape((-1, self.num_fields, 1))
-        return self.mlp(embeddings.reshape((-1, self.width)))
-
-
-class WideDeep(nn.Cell):
-    """The sum of both parts; inputs and outputs as of `Wide`."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.wide = Wide(config)
-        self.deep = Deep(config)
-
-    def construct(self, ids: Tensor, weights: Tensor) -> Tensor:
-        """Return logits."""
-        return self.wide(ids, weights) + self.deep(ids, weights)
+    def variables(self, ids: Tensor, *dense: Tensor) -> Tuple[Tensor, ...]:
+        """Return wide and deep part, logit (their sum) and probability, each [batch, 1]."""
+        weights, vectors = self.embedding.parts(ids)
+        wide, deep = self.wide(weights, *dense), self.deep(vectors, *dense)
+        logit = wide + deep
+        return wide, deep, logit, ops.sigmoid(logit)
