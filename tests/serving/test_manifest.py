@@ -14,6 +14,7 @@ from mindspore_rec.serving.manifest import (
     TableOf,
     read_manifest,
 )
+from tests.source_tree import REPOSITORY
 
 GRAPH = GraphOf(file="m.mindir", inputs=(("rows", (2, 3)),), outputs=("probability",), slots=("1", "2"))
 MANIFEST_OF = ExportManifest(
@@ -119,3 +120,10 @@ def test_a_folder_without_one_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(ExportError, match="is no exported model: manifest"):
             read_manifest(folder)
+
+
+def test_the_page_on_exports_names_every_key():
+    page = (REPOSITORY / "docs" / "export.md").read_text("utf-8")
+    for model, prefix in ((ExportManifest, ""), (Source, "source."), (GraphOf, ""), (TableOf, "")):
+        for name in model.model_fields:
+            assert f"`{prefix}{name}`" in page or name in ("source", "file"), name
