@@ -42,18 +42,19 @@ def main() -> int:
     exchange = open_exchange(ranks)
     model = PassModel(config, phase.dataset, model_of(job, phase), partial(exporter_of, config), Place(exchange))
 
-    model.restore()
-    parts = model.parts()
-    model.catch_up()
-    for part in parts:
-        before = model.predict_part(part)
-        after = model.train_part(part)
-        if after is None:  # Ctrl-C or SIGTERM came: the next start trains this pass again
-            break
-        if ranks.rank == 0:
-            auc = f"AUC {before.summary().auc:.4f} before it was trained, {after.summary().auc:.4f} while it was"
-            print(f"{part.key.day} pass {part.key.number}: {auc}", flush=True)
-        model.save(part)
+    with model.saver.held():
+        model.restore()
+        parts = model.parts()
+        model.catch_up()
+        for part in parts:
+            before = model.predict_part(part)
+            after = model.train_part(part)
+            if after is None:  # Ctrl-C or SIGTERM came: the next start trains this pass again
+                break
+            if ranks.rank == 0:
+                auc = f"AUC {before.summary().auc:.4f} before it was trained, {after.summary().auc:.4f} while it was"
+                print(f"{part.key.day} pass {part.key.number}: {auc}", flush=True)
+            model.save(part)
     exchange.close()
     return 0
 

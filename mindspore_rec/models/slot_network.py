@@ -57,7 +57,7 @@ class SlotNetwork(nn.Cell):
         all_vars: names of what `variables` returns, in order; "logit" is among them.
         inference_feed_vars: slots an exported model is given; none: all.
         inference_target_var: the variable it returns.
-        train_dump_fields, infer_dump_fields: variables written row by row, where the runner says so.
+        train_dump_fields, infer_dump_fields: variables, and "label", written row by row where the runner says so.
         train_dump_params: dense parameters written after each pass, by name.
     """
 
