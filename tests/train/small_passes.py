@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import mindspore as ms
 import numpy as np
 
+from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.checkpoint.format import Checkpoint
 from mindspore_rec.data.part_reader import ReadRows, part_data
 from mindspore_rec.data.slot_text import SlotTextParser
@@ -164,19 +165,24 @@ def part_of(model: Model, text: str, size: int) -> PartDataset:
     return PartDataset(lambda: iter([ReadRows(rows, 0)]), model.schema, size)
 
 
-def state_of(job: JobModel) -> Dict[str, np.ndarray]:
-    """All of a model's state, to the bit: parameters, optimizers and tables, whose rows are in the order of ids."""
-    checkpoint = job.state.checkpoint({})
+def by_id(groups: Mapping[str, Arrays]) -> Dict[str, np.ndarray]:
+    """The arrays of a checkpoint by group and name; rows of tables, and what waits for one, in the order of ids."""
     found = {}
-    for group, arrays in checkpoint.groups.items():
+    for group, arrays in groups.items():
         for name, array in arrays.items():
             prefix = name.rpartition(".")[0] + "." if "." in name else ""
             ids = arrays.get(f"{prefix}ids")
-            by_id = ids is not None and name not in ("step", "counters", "timeline")
-            found[f"{group}/{name}"] = array[np.argsort(ids)] if by_id else np.array(array)
+            of_ids = ids is not None and name not in ("step", "counters", "timeline")
+            found[f"{group}/{name}"] = array[np.argsort(ids)] if of_ids else np.array(array)
+    return found
+
+
+def state_of(job: JobModel) -> Dict[str, np.ndarray]:
+    """All of a model's state, to the bit: parameters, optimizers and tables."""
+    checkpoint = job.state.checkpoint({})
     progress = checkpoint.meta["progress"]
     counters = ("step", "rows_trained", "rows_rejected", "rows_skipped")
-    return {**found, "progress": np.array([progress[name] for name in counters])}
+    return {**by_id(checkpoint.groups), "progress": np.array([progress[name] for name in counters])}
 
 
 def assert_same_state(found: Dict[str, np.ndarray], wanted: Dict[str, np.ndarray]) -> None:
