@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mindspore_rec.checkpoint.float_text import IN_DOUBT, LONGEST, NO_NUMBER, put_float, scan_float
+from mindspore_rec.features.float_text import IN_DOUBT, LONGEST, NO_NUMBER, put_float, scan_float
 from mindspore_rec.features.number_scan import scan_unsigned
 
 END, WRONG_NUMBER, TOO_FEW, TOO_MANY, TOO_MANY_ROWS, OPEN = range(6)

@@ -12,11 +12,11 @@ from crc32c import crc32c
 from mindspore_rec.checkpoint import row_text
 from mindspore_rec.checkpoint.checksum import crc32c_digits
 from mindspore_rec.checkpoint.errors import CheckpointError
-from mindspore_rec.checkpoint.float_text import float_of
 from mindspore_rec.checkpoint.row_text import longest_line, put_rows, scan_rows
 from mindspore_rec.checkpoint.sparse_meta import Shard
 from mindspore_rec.embedding.delta_score import NAME as DELTA_SCORE
 from mindspore_rec.embedding.table_rows import TableRows
+from mindspore_rec.features.float_text import float_of
 from mindspore_rec.published_file import published
 
 _BLOCK_BYTES = 4 << 20

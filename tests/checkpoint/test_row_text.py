@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindspore_rec.checkpoint import row_text
-from mindspore_rec.checkpoint.float_text import IN_DOUBT, LONGEST, put_float, scan_float
 from mindspore_rec.checkpoint.row_text import (
     END,
     OPEN,
@@ -19,6 +18,7 @@ from mindspore_rec.checkpoint.row_text import (
     put_rows,
     scan_rows,
 )
+from mindspore_rec.features.float_text import IN_DOUBT, LONGEST, put_float, scan_float
 
 WIDTH = 3
 

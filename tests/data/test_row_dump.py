@@ -20,7 +20,7 @@ VALUES = {
 }
 LINES = (
     "20190720/0000/part-0:7\tlogit:1:0.1\thidden:2:0:0.25\n"
-    "20190720/0005/part%091:0\tlogit:1:-2.5e-07\thidden:2:0.5:0.75\n"
+    "20190720/0005/part%091:0\tlogit:1:-2.5e-7\thidden:2:0.5:0.75\n"
     "20190720/0000/part-0:12345678901\tlogit:1:nan\thidden:2:1:1.25\n"
 )
 

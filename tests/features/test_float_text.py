@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mindspore_rec.checkpoint.float_text import IN_DOUBT, LONGEST, NO_NUMBER, NUMBER, float_of, put_float, scan_float
+from mindspore_rec.features.float_text import IN_DOUBT, LONGEST, NO_NUMBER, NUMBER, float_of, put_float, scan_float
 
 LARGEST = float(np.finfo(np.float32).max)
 BITS = st.integers(0, 2**32 - 1).filter(lambda bits: bits >> 23 & 255 < 255)
