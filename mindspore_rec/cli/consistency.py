@@ -38,6 +38,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     manifest = exported.manifest
     format = format_of(manifest, given.format or "", given.dictionary or "")
     named = given.checkpoint or manifest.source.checkpoint
+    if not named and manifest.source.pass_number is not None:  # beside it; see checkpoint/pass_layout.py
+        named = Path(given.model).resolve().with_name(str(manifest.source.pass_number))
     if not named:
         raise UserError(f"--checkpoint: expected that of {given.model}, which does not name it")
     checkpoint = read_saved(Path(named))
@@ -57,7 +59,9 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m mindspore_rec consistency", description=DESCRIPTION)
     parser.add_argument("--model", metavar="DIR", required=True, help="the exported model")
     parser.add_argument("--data", metavar="PATH", required=True, help="a file of rows, or a folder of them")
-    parser.add_argument("--checkpoint", metavar="PATH", help="what it was made of; default: what it names")
+    parser.add_argument(
+        "--checkpoint", metavar="PATH", help="what it was made of; default: what it names, or that of its pass"
+    )
     parser.add_argument(
         "--format",
         choices=("feasign_slot", "slot_feasign", "raw_tsv", "parquet"),

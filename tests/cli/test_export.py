@@ -92,7 +92,7 @@ def test_a_pass(slots, tmp_path, capsys, layout):
     assert manifest.graph.outputs == ("probability", "logit")
     assert (manifest.source.day, manifest.source.pass_number) == ("20190720", 6)
     compared = lines(capsys, "consistency", "--model", tmp_path / "model", "--data", slots / "part-0")
-    assert [line.split(":")[0] for line in compared] == ["embeddings", "logit", "probability"]
+    assert [line.split(":")[0] for line in compared] == ["inputs", "logit", "probability"]
     assert all(line.endswith("equal") for line in compared)
 
 

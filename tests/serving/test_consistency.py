@@ -1,5 +1,7 @@
 """What a comparison finds: nothing where an export is what it was made of, every other row where it is not."""
 
+import shutil
+
 import numpy as np
 import pytest
 from mindspore import Tensor
@@ -69,6 +71,23 @@ def with_id(rows, wanted):
     bags = rows.ids.of_columns([0, 1])
     ends = bags.offsets[2::2]
     return {(id(rows), int(np.searchsorted(ends, place, "right"))) for place in np.flatnonzero(bags.ids == wanted)}
+
+
+def test_what_answers_requests_is_compared_itself(heads):
+    """And not the graph of all variables in its place."""
+    trained_model, exported, _ = heads
+    network, folder = trained_model.network, exported.folder
+    bias = network.main.layers[1].bias
+    bias.set_data(Tensor(bias.asnumpy() + np.float32(1.0)))
+    other = folder.with_name("other")
+    ModelExport(network, trained_model.inputs).write(other, rows_of(network), Source(model={}))
+    bias.set_data(Tensor(bias.asnumpy() - np.float32(1.0)))
+    shutil.copy(other / "model.mindir", folder / "model.mindir")
+    assert {name: one.differing for name, one in found(heads).items()} == {
+        "interest": 0,
+        "logit": 0,
+        "probability": ROWS,
+    }
 
 
 @pytest.mark.parametrize(

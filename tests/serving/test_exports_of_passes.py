@@ -76,8 +76,8 @@ def test_inference_models_are_consistent_with_checkpoints(folder, capsys, number
     day = folder / "run" / "20190720"
     data = next((folder / "data").rglob("0000"))
     arguments = ["consistency", "--model", str(day / f"inference_model_{number}"), "--data", str(data)]
-    assert main([*arguments, "--checkpoint", str(day / str(number))]) == 0
+    assert main(arguments) == 0
     assert main([*arguments, "--checkpoint", str(day / str(3 - number))]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["embeddings", "logit", "probability"] * 2
+    assert [line.split(":")[0] for line in lines] == ["inputs", "logit", "probability"] * 2
     assert all(line.endswith("equal") for line in lines[:3])
