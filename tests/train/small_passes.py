@@ -20,7 +20,7 @@ from mindspore_rec.stream.pass_schedule import PassSchedule
 from mindspore_rec.train.job_model import JobModel
 from mindspore_rec.train.part_dataset import PartDataset
 from mindspore_rec.train.pass_model import PassModel
-from mindspore_rec.train.pass_saver import PassSaver
+from mindspore_rec.train.pass_saver import PassExporter, PassSaver
 from mindspore_rec.train.place import ALONE, Place
 
 ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU")
@@ -253,13 +253,15 @@ def passes_of(
     dataset: Optional[Dict[str, Any]] = None,
     settings: Optional[Dict[str, Any]] = None,
     model: Optional[Model] = None,
+    exporter: Optional[Callable[[JobModel], PassExporter]] = None,
     **runner: Any,
 ) -> PassModel:
-    """slot_dnn, or the model given, over the days of `data`, with a `Recorder`."""
+    """slot_dnn, or the model given, over the days of `data`, with the exporter given or a `Recorder`."""
     given = dataset_of(data, **(dataset or {}))
     told: List[Note] = [] if notes is None else notes
     model = model or model_of(given, **(settings or {}))
-    return PassModel(runner_of(save, **runner), given, model, lambda job: Recorder(job, told, begins), place)
+    make = exporter or (lambda job: Recorder(job, told, begins))
+    return PassModel(runner_of(save, **runner), given, model, make, place)
 
 
 class Trainer:
@@ -267,15 +269,25 @@ class Trainer:
 
     Args:
         folder: for its data, and for what it saves.
+        exporter: makes what writes exports; none: a `Recorder`.
+        rules: of the table.
         options: of the runner.
     """
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        exporter: Optional[Callable[[JobModel], PassExporter]] = None,
+        rules: Optional[Dict[str, Any]] = None,
+        **options: Any,
+    ) -> None:
         self.save, self._options = folder / "save", options
         self.data = write_days(folder / "data", schedule_of(runner_of(self.save, **options)))
         self.notes: List[Note] = []
         self.begins: Callable[[], None] = lambda: None
-        self.passes = passes_of(self.save, self.data, self.notes, begins=lambda: self.begins(), **options)
+        self._exporter = exporter or (lambda job: Recorder(job, self.notes, lambda: self.begins()))
+        model = model_of(dataset_of(self.data), rules)
+        self.passes = passes_of(self.save, self.data, model=model, exporter=self._exporter, **options)
         new = self.passes.job.state.checkpoint({})
         groups = {group: {name: array.copy() for name, array in part.items()} for group, part in new.groups.items()}
         self._new = Checkpoint(groups, new.meta)
@@ -291,6 +303,5 @@ class Trainer:
         passes.dataset = dataset_of(self.data, **(dataset or {}))
         passes.job.state.restore(self._new)
         passes.done = None
-        exporter = Recorder(passes.job, self.notes, lambda: self.begins())
-        passes.saver = PassSaver(self.save, passes.job.state, exporter, passes.schedule)
+        passes.saver = PassSaver(self.save, passes.job.state, self._exporter(passes.job), passes.schedule)
         return passes
