@@ -63,7 +63,7 @@ class PhaseRows:
         self._reader = PartReader(self._data, dataset.thread_num, *share, on_reject=self._reject)
         if place.exchange.rank == 0 and len(self.files) < place.workers:
             logger.warning(
-                "data_path = %r: %d files for %d workers, each file is read by one of them",
+                "data_path = %r: files: %d, workers: %d; each file is read by one worker",
                 dataset.data_path,
                 len(self.files),
                 place.workers,

@@ -125,14 +125,15 @@ def test_two_epochs_and_two_more_are_four(tmp_path: Path) -> None:
     assert saved(tmp_path / "half" / "2")[0].keys() == saved(tmp_path / "rest" / "2")[0].keys()
 
 
-@pytest.mark.parametrize("path", ["increment", "increment/1", "increment/1/step-000000000008"])
+@pytest.mark.parametrize("path", ["increment", "increment/10", "increment/10/step-000000000080"])
 def test_a_saved_model_is_found(path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of several epochs the last, which is no matter of letters."""
     given = phase_model(tmp_path)
-    assert run_epochs(runner(tmp_path, save_checkpoint_interval=1), [given], Exports())
+    assert run_epochs(runner(tmp_path, epochs=10, save_checkpoint_interval=2), [given], Exports())
     caplog.set_level(logging.INFO)
     config = runner(tmp_path, **{"class": "infer", "init_model_path": str(tmp_path / path)})
     assert run_epochs(config, [given], Exports())
-    expected = tmp_path / "increment" / "1" / "step-000000000008"
+    expected = tmp_path / "increment" / "10" / "step-000000000080"
     assert f"predicting with {expected}" in caplog.messages
 
 
