@@ -1,14 +1,18 @@
 """Rows of files as networks take them: the formats, and files of another data set."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mindspore_rec.config import ConfigError, UserError
+from mindspore_rec.config import ConfigError, FeatureConfig, UserError
+from mindspore_rec.features.dictionary_file import write_dictionary_file
+from mindspore_rec.features.engine import make_engine
 from mindspore_rec.features.spec import FeatureSpec
 from mindspore_rec.serving.data_rows import BATCH_ROWS, NetworkRows, fed, format_of, network_rows
 from mindspore_rec.serving.manifest import ExportManifest, GraphOf, Source
+from tests.features.contents import content_of
 from tests.serving.trained_models import SLOTS, slot_dnn, stream_config
 
 MODEL = slot_dnn()
@@ -135,3 +139,16 @@ def test_what_the_graph_is_fed_of_a_row(tmp_path):
     assert fed(rows, only_slots).numbers is None
     plain = NetworkRows(np.arange(8).reshape(2, 4), None)
     assert fed(plain, only_slots).ids.tolist() == [[1, 3], [5, 7]]
+
+
+def test_ids_of_a_dictionary_come_from_the_same_one(tmp_path):
+    paths = [str(tmp_path / f"{k}.safetensors") for k in range(2)]
+    for k, path in enumerate(paths):
+        write_dictionary_file(Path(path), content_of([[b"x"], [b"y"], [b"z"]], 2, first_id=k), {})
+    spec = make_engine(FeatureConfig(dense_dim=2, slot_dim=3, dictionary=paths[0])).spec
+    manifest = OF_FIELDS.model_copy(update={"source": STREAM.model_copy(update={"spec": asdict(spec)})})
+    (tmp_path / "a").write_bytes(b"1\t5\t\tx\ty\tz\n")
+    (rows,) = read(tmp_path / "a", manifest, "", paths[0])
+    assert rows.ids[0, 2:].tolist() == [5, 6, 7]
+    with pytest.raises(ConfigError, match="gives feature spec"):
+        format_of(manifest, "", paths[1])

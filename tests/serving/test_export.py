@@ -141,7 +141,7 @@ def test_unknown_ids_and_padding_are_zeros(deep, tmp_path):
 
 def test_a_row_with_the_padding_id_reads_as_zeros(tmp_path):
     """Whatever a table's file says."""
-    model = slot_dnn(padding_id=int(np.uint64(2**64 - 5)), dense=())
+    model = slot_dnn(padding_id=-5, dense=())
     network = trained(model, steps=1)
     rows = rows_of(network)
     ids = np.array([1, -5])
@@ -150,7 +150,9 @@ def test_a_row_with_the_padding_id_reads_as_zeros(tmp_path):
         weights = np.ones((2, own.weights.shape[1]), np.float32)
         rows[name] = TableRows(ids, weights, {}, none, none, none.astype(np.int32))
     export_of(model, network).write(tmp_path / "model", rows, SOURCE)
-    found = read_export(tmp_path / "model").rows(np.array([[-5, 1, -5, 2]]), SLOTS)
+    exported = read_export(tmp_path / "model")
+    assert [table.padding_id for table in exported.manifest.tables.values()] == [2**64 - 5] * 2
+    found = exported.rows(np.array([[-5, 1, -5, 2]]), SLOTS)
     assert found[0].any(axis=1).tolist() == [False, True, False, False]
 
 

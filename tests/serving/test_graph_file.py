@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
+from mindspore.train.mind_ir_pb2 import ModelProto
 
 from mindspore_rec.config import UserError
 from mindspore_rec.serving.feeds import choose_feeds
@@ -36,6 +37,9 @@ def written(packed, path, feed, fetch):
 def test_inputs_and_parameters_are_those_that_matter(packed, tmp_path, feed, fetch, inputs, parameters):
     writer, names = written(packed, tmp_path / "g.mindir", feed, fetch)
     assert writer.inputs == inputs
+    model = ModelProto()
+    model.ParseFromString((tmp_path / "g.mindir").read_bytes())
+    assert [given.name for given in model.graph.input] == list(inputs)
     layers = {"main": (0, 1), "side": (0,)}[parameters]
     assert set(names) == {f"{parameters}.layers.{k}.{what}" for k in layers for what in ("weight", "bias")}
 
