@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Callable, Deque, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -122,9 +123,9 @@ class PartReader:
                 origins = np.stack((np.full_like(numbers, number), numbers), axis=1)
                 yield ReadRows(replace(rows, origins=origins), len(chunk.parsed.rejects))
 
-    def load(self, files: Sequence[PartFile]) -> ReadRows:
-        """All rows of this rank's share of the files at once."""
-        chunks: List[ReadRows] = list(self.read(files))
+    def load(self, files: Sequence[PartFile], ends: Callable[[], bool] = lambda: False) -> ReadRows:
+        """All rows of this rank's share of the files at once; those before the chunk where `ends` said so."""
+        chunks: List[ReadRows] = list(takewhile(lambda chunk: not ends(), self.read(files)))
         rejected = sum(chunk.rejected for chunk in chunks)
         if not chunks:
             return ReadRows(no_rows(self.data.schema), rejected)

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
 
+import mindspore as ms
 from mindspore import nn
 
 from mindspore_rec.config import ConfigError
@@ -66,11 +67,12 @@ class Model:
     tables: Mapping[str, TableParameters]
 
     def network(self) -> SlotNetwork:
-        """A new network.
+        """A new network; its first weights are a function of its settings' seed, those the framework draws too.
 
         Raises:
             ConfigError: it cannot be made of these slots and settings.
         """
+        ms.set_seed(self.settings.seed)  # ranks begin alike, as does a run that ends before its first checkpoint
         try:
             network = self.file.network(self.settings, self.schema, self.padding_id, self.tables)
         except ValueError as error:

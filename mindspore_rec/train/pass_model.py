@@ -121,19 +121,26 @@ class PassModel:
         """
         stop = stop or Event()
         if self.runner.prefetch:
-            return prefetched(lambda either: map(self.load, self._ready(either)), stop)
-        return map(self.load, self._ready(stop))
+            return prefetched(lambda either: self._each_loaded(self._ready(either), either), stop)
+        return self._each_loaded(self._ready(stop), stop)
 
-    def load(self, part: AnyPart) -> LoadedPart:
-        """The files of a part, and its rows where they are shuffled."""
+    def _each_loaded(self, parts: Iterator[Part], stop: Stop) -> Iterator[LoadedPart]:
+        for part in parts:
+            loaded = self.load(part, stop.is_set)
+            if stop.is_set():  # it may not be whole
+                return
+            yield loaded
+
+    def load(self, part: AnyPart, stopped: Callable[[], bool] = lambda: False) -> LoadedPart:
+        """The files of a part, and its rows where they are shuffled; not all of them where it was stopped."""
         if isinstance(part, LoadedPart):
             return part
         if self._loaded is not None and self._loaded.part == part:
             return self._loaded
         files = list_pass(part, self.runner.data_donefile)
         whole = self.dataset.type == "InmemoryDataset" and self.place.reads
-        loaded = LoadedPart(part, files, self._trained.load(files) if whole else None)
-        self._loaded = None if self.runner.prefetch else loaded
+        loaded = LoadedPart(part, files, self._trained.load(files, stopped) if whole else None)
+        self._loaded = None if self.runner.prefetch or stopped() else loaded
         return loaded
 
     def predict_part(

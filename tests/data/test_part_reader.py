@@ -97,6 +97,13 @@ def test_no_files_are_no_rows() -> None:
     assert list(PartReader(data, 4).read([])) == []
 
 
+def test_loading_ends_where_it_is_asked_to(tmp_path: Path) -> None:
+    files, asked = files_of(tmp_path), []
+    rows = PartReader(SLOTS, 2).load(files, lambda: asked.append(None) or len(asked) > 3).rows
+    wanted = [chunk.rows for chunk in PartReader(SLOTS, 2).read(files)][:3]
+    assert len(rows) == sum(len(chunk) for chunk in wanted) < sum(SIZES) / 2
+
+
 def test_a_file_that_was_cut_off_is_one_line(tmp_path: Path) -> None:
     files_of(tmp_path)
     whole = gzip.compress(b"".join(line(row) for row in range(20_000)))

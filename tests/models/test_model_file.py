@@ -120,6 +120,23 @@ def test_what_a_checkpoint_keeps_makes_the_same_model(tmp_path: Path) -> None:
     assert kept["hyper_parameters"]["optimizer"]["class"] == "adagrad"
 
 
+def test_weights_that_the_framework_draws_are_a_function_of_the_seed(tmp_path: Path) -> None:
+    """Else ranks would begin with weights of their own."""
+    path = write(
+        tmp_path,
+        GOOD.replace("self.embedding =", "self.out = nn.Dense(2, 3)\n        self.embedding =").replace(
+            "\n\n\nclass Settings", "\nfrom mindspore import nn\n\n\nclass Settings", 1
+        ),
+    )
+
+    def weights(seed: int) -> bytes:
+        return bytes(model_of(path, seed=seed).network().out.weight.asnumpy().tobytes())
+
+    first = weights(3)
+    weights(4)
+    assert weights(3) == first != weights(4)
+
+
 @pytest.mark.parametrize(("name", "kind"), [("adam", nn.Adam), ("Adagrad", nn.Adagrad), ("SGD", nn.SGD)])
 def test_the_optimizer_of_dense_parameters(name: str, kind: type) -> None:
     path = PACKAGE / "rank" / "slot_dnn" / "model.py"

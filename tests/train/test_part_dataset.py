@@ -79,6 +79,11 @@ def test_it_is_read_again_from_its_beginning() -> None:
     first, again = read(dataset), read(dataset)
     assert first[1] == again[1] == [1, 0, 2]
     assert [bags.ids.tolist() for bags, _ in first[0]] == [bags.ids.tolist() for bags, _ in again[0]]
+    ends = dataset_of(chunks_of([0, 8, 8], rejected=[1, 2]), 8)
+    read(ends)
+    assert ends.final_info is not None
+    ends.stop()
+    assert (read(ends), ends.final_info) == (([], []), None)
 
 
 def test_no_rows_are_no_batches() -> None:

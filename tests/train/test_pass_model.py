@@ -14,6 +14,7 @@ import pytest
 from mindspore_rec.config import ConfigError
 from mindspore_rec.data.part_reader import PartReader, ReadRows
 from mindspore_rec.distributed.exchange import Alone
+from mindspore_rec.stream import raw_lines
 from mindspore_rec.stream.pass_schedule import PassKey
 from mindspore_rec.stream.ready_parts import Part
 from mindspore_rec.train.guard import TrainingDivergedError
@@ -122,6 +123,27 @@ def test_bad_rows_are_kept_once_and_counted(tmp_path: Path, kind: str, prefetch:
     assert [letter[3] for letter in dead_letters(tmp_path / "save")] == [row[3] for row in bad]
 
 
+def test_rows_of_fields(tmp_path: Path) -> None:
+    """Raw Criteo lines: each field is a slot with one id and its weight, and every id is one."""
+    rng = np.random.default_rng(0)
+    for name in ("0000", "1200"):
+        split = tmp_path / "data" / FIRST / name
+        split.mkdir(parents=True)
+        rows = [[k % 2, *rng.integers(0, 9, 13), *(f"{id:08x}" for id in rng.integers(0, 5, 26))] for k in range(40)]
+        text = "".join("\t".join(str(value) for value in row) + "\n" for row in rows)
+        (split / "part-0").write_text(f"{text}not a row\n")
+    options = {"data_format": "raw_tsv", "sparse_slots": ""}
+    passes = passes_of(
+        tmp_path / "save", tmp_path / "data", dataset=options, end_day=FIRST, split_interval=720, gauc_slot="C1"
+    )
+    trained = train_passes(passes)
+    assert [(one.infer.rows, one.train.rows) for one in trained] == [(40, 40)] * 2
+    assert passes.job.rec_model.progress.rows_rejected == 2
+    assert passes.job.model.padding_id is None
+    ids = {int(id) for id in passes.job.tables[0].state()["ids"]}
+    assert 26 < len(ids) <= 13 + 26 * 5, "one a number, some a category"
+
+
 def test_a_pass_by_hand_is_loaded_once(trainer: Trainer) -> None:
     """Predicted and trained, as a notebook does, it is what the loop does."""
     passes = trainer.begin()
@@ -135,6 +157,40 @@ def test_a_pass_by_hand_is_loaded_once(trainer: Trainer) -> None:
         passes.train_part(part)
         passes.save(part)
     assert_same_state(state_of(passes.job), wanted)
+
+
+class StopAfter:
+    """Set after so many questions."""
+
+    def __init__(self, questions: int) -> None:
+        self.left = questions
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+    def wait(self, timeout: float) -> bool:
+        return self.is_set()
+
+
+@pytest.mark.parametrize("prefetch", [False, True])
+def test_a_pass_whose_loading_was_stopped_is_not_given(
+    trainer: Trainer, prefetch: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_lines, "CHUNK_BYTES", 256)
+    passes = trainer.begin(prefetch=prefetch)
+    wanted, stop = passes.load(next(passes.parts()).part), StopAfter(10**6)
+    assert len(list(passes.parts(stop))) == 4
+    questions = 10**6 - stop.left
+    assert questions > 24, "one a chunk"
+    given = []
+    for count in range(0, questions, 3):
+        passes = trainer.begin(prefetch=prefetch)
+        found = list(passes.parts(StopAfter(count)))
+        assert all(part.row_count == 2 * ROWS for part in found)
+        assert passes.load(wanted.part).row_count == 2 * ROWS, "what was not whole is not kept"
+        given.append(len(found))
+    assert given == sorted(given) and {0, 1, 2, 3} <= set(given)
 
 
 def test_only_passes_that_are_left_are_given(trainer: Trainer) -> None:
