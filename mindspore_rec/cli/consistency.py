@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Optional, Sequence
 
+from mindspore_rec.checkpoint.saved import read_saved
 from mindspore_rec.cli.arguments import Parser
 from mindspore_rec.config import UserError
 from mindspore_rec.logs import quiet_mindspore, setup_logging
@@ -29,7 +30,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     from mindspore_rec.serving.consistency import TOLERANCE, compare
     from mindspore_rec.serving.data_rows import format_of, network_rows
     from mindspore_rec.serving.exported_model import read_export
-    from mindspore_rec.serving.saved_state import read_saved
     from mindspore_rec.serving.trained_model import trained_model
     from mindspore_rec.train.device import use_device
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
 
+from mindspore_rec.checkpoint.saved import read_saved
 from mindspore_rec.cli.arguments import Parser
 from mindspore_rec.config import UserError
 from mindspore_rec.logs import quiet_mindspore, setup_logging
@@ -28,7 +29,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     setup_logging(logging.WARNING)
     quiet_mindspore()
     from mindspore_rec.serving.export import ModelExport
-    from mindspore_rec.serving.saved_state import read_saved
     from mindspore_rec.serving.trained_model import trained_model
     from mindspore_rec.train.device import use_device
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.checkpoint.format import Checkpoint
+from mindspore_rec.checkpoint.saved import read_saved
 from mindspore_rec.config import UserError
 from mindspore_rec.job_config import EpochRunner, Phase
 from mindspore_rec.models.model_file import Model, described
@@ -25,7 +26,7 @@ from mindspore_rec.train.part_metrics import PartMetrics
 from mindspore_rec.train.pass_saver import PassExporter
 from mindspore_rec.train.phase_rows import PhaseRows
 from mindspore_rec.train.place import ALONE, Place
-from mindspore_rec.train.saved_state import read_saved, take_over
+from mindspore_rec.train.saved_state import take_over
 from mindspore_rec.train.stop_signals import StopSignals
 
 logger = logging.getLogger(__name__)

@@ -25,13 +25,13 @@ from mindspore_rec.checkpoint.pass_layout import (
     delta_folder,
     inference_folder,
 )
+from mindspore_rec.checkpoint.saved import read_saved
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.config import ConfigError
 from mindspore_rec.metrics.pass_log import base_line, checkpoint_line, delta_line
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
 from mindspore_rec.train.saved_state import (
     published_folder,
-    read_saved,
     remove_unpublished,
     take_over,
     write_state,

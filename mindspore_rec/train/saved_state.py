@@ -1,4 +1,4 @@
-"""The state of a job's model in a folder of its own: written by all ranks together, read again, taken over."""
+"""The state of a job's model in a folder of its own: written by all ranks together, taken over again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any, Iterator
 import numpy as np
 
 from mindspore_rec.checkpoint.array_file import sync_folder
-from mindspore_rec.checkpoint.chain import read_state
 from mindspore_rec.checkpoint.errors import CheckpointError
-from mindspore_rec.checkpoint.format import MANIFEST, Checkpoint
+from mindspore_rec.checkpoint.format import Checkpoint
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.distributed.exchange import Exchange
 from mindspore_rec.kill_points import reached
@@ -76,33 +75,6 @@ def write_state(state: TrainerState, folder: Path) -> None:
         store.write(step, capture) if exchange.rank == 0 else store.write_part(step, capture)
     finally:
         state.ignore_changes()
-
-
-def read_saved(path: Path) -> Checkpoint:
-    """Read a checkpoint.
-
-    Args:
-        path: of it, or of a folder of checkpoints, epochs, passes or days, of which the last counts.
-
-    Raises:
-        CheckpointError: there is none, or it is damaged.
-    """
-    if not path.is_dir():
-        raise CheckpointError(f"{path}: no such folder, expected one with a checkpoint")
-    found = next(_saved_in(path, 2), None)
-    if found is None:
-        raise CheckpointError(f"{path}: no checkpoint there, expected one, or folders of epochs or passes with one")
-    return read_state(found)
-
-
-def _saved_in(path: Path, depth: int) -> Iterator[Path]:
-    """The checkpoints of a folder and of those in it that are numbers, the last first."""
-    if (path / MANIFEST).is_file():
-        yield path
-    yield from reversed(CheckpointStore(path).paths())
-    numbered = {int(inner.name): inner for inner in path.iterdir() if inner.name.isdecimal() and inner.is_dir()}
-    for number in sorted(numbered, reverse=True) if depth else ():
-        yield from _saved_in(numbered[number], depth - 1)
 
 
 def take_over(state: TrainerState, checkpoint: Checkpoint) -> None:

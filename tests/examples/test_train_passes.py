@@ -13,12 +13,12 @@ from typing import List, Sequence
 import numpy as np
 import pytest
 
+from mindspore_rec.checkpoint.saved import read_saved
 from mindspore_rec.cli.job import load_job
 from mindspore_rec.cli.phase_model import model_of
 from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.distributed.launchers import find_mpirun, mpirun_command, without_launcher
 from mindspore_rec.train.job_model import JobModel
-from mindspore_rec.train.saved_state import read_saved
 from tests.source_tree import REPOSITORY
 from tests.train import dumped_model
 from tests.train.dump_lines import assert_computed, read, rows_of

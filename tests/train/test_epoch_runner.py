@@ -240,6 +240,6 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_there_is_no_saved_model(tmp_path: Path) -> None:
-    for path, message in (("nowhere", "no such folder"), ("data", "no checkpoint there")):
+    for path, message in (("nowhere", "no such folder"), ("data", "expected a checkpoint, or a folder of them")):
         with pytest.raises(CheckpointError, match=message):
             run_epochs(runner(tmp_path, init_model_path=str(tmp_path / path)), [phase_model(tmp_path)], Exports())

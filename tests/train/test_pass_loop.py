@@ -17,13 +17,13 @@ import pytest
 
 from mindspore_rec.checkpoint.donefiles import bases, checkpoints, patches
 from mindspore_rec.checkpoint.pass_layout import checkpoint_folder
+from mindspore_rec.checkpoint.saved import read_saved
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.config import ConfigError, UserError
 from mindspore_rec.stream.pass_schedule import PassKey
 from mindspore_rec.train.part_metrics import PartMetrics
 from mindspore_rec.train.pass_loop import NoReports, train_passes
 from mindspore_rec.train.pass_model import PassModel
-from mindspore_rec.train.saved_state import read_saved
 from tests.train.small_passes import (
     FIRST,
     ROWS,

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from mindspore_rec.checkpoint.donefiles import checkpoints
+from mindspore_rec.checkpoint.saved import read_saved
 from mindspore_rec.checkpoint.shards import join_shards
 from mindspore_rec.distributed.launchers import find_mpirun, mpirun_command, without_launcher
-from mindspore_rec.train.saved_state import read_saved
 from tests.source_tree import REPOSITORY
 from tests.train.small_passes import (
     FIRST,

@@ -13,11 +13,11 @@ import pytest
 
 from mindspore_rec.checkpoint.donefiles import SavedCheckpoint, SavedExport, bases, checkpoints, patches
 from mindspore_rec.checkpoint.errors import CheckpointError
+from mindspore_rec.checkpoint.saved import read_saved
 from mindspore_rec.config import ConfigError
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
 from mindspore_rec.train.job_model import JobModel
 from mindspore_rec.train.pass_saver import PassSaver
-from mindspore_rec.train.saved_state import read_saved
 from tests.train.small_passes import (
     FIRST,
     SAID,

@@ -6,8 +6,8 @@ import pytest
 
 from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.checkpoint.format import manifest_of
+from mindspore_rec.checkpoint.saved import read_saved
 from mindspore_rec.config import UserError
-from mindspore_rec.serving.saved_state import read_saved
 from tests.serving.trained_models import StreamRun, saved, slot_dnn
 
 
@@ -54,3 +54,15 @@ def test_what_is_none_is_said(tmp_path, path):
     with pytest.raises(UserError, match="expected a checkpoint, or a folder of") as error:
         read_saved(tmp_path / path)
     assert "\n" not in str(error.value)
+
+
+def test_the_last_of_epochs_and_of_passes(tmp_path):
+    model = slot_dnn()
+    written = saved(tmp_path / "2", model, model.network())
+    for name in ("10", "20190720/3", "20190720/12", "other/99", ".writing-11"):
+        shutil.copytree(written, tmp_path / name / written.name)
+    assert read_saved(tmp_path).path == tmp_path / "20190720" / "12" / written.name
+    shutil.rmtree(tmp_path / "20190720")
+    assert read_saved(tmp_path).path == tmp_path / "10" / written.name
+    (tmp_path / "10" / written.name / "dense.safetensors").unlink()
+    assert read_saved(tmp_path).path == written
