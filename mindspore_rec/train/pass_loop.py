@@ -96,7 +96,7 @@ def train_passes(model: PassModel, reports: Optional[PassReports] = None) -> Lis
             if model.schedule.ends_day(part.key):
                 shown.end_day(part.key.day)
             model.save(part)
-            del part  # its rows, before those of the next are loaded
+            del part  # and its rows, before those of the next come
     return trained
 
 

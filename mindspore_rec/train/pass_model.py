@@ -130,6 +130,7 @@ class PassModel:
             if stop.is_set():  # it may not be whole
                 return
             yield loaded
+            del loaded  # its rows, before those of the next come
 
     def load(self, part: AnyPart, stopped: Callable[[], bool] = lambda: False) -> LoadedPart:
         """The files of a part, and its rows where they are shuffled; not all of them where it was stopped."""

@@ -8,6 +8,7 @@ import shutil
 import signal
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
@@ -21,6 +22,7 @@ from mindspore_rec.checkpoint.saved import read_saved
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.config import ConfigError, UserError
 from mindspore_rec.stream.pass_schedule import PassKey
+from mindspore_rec.train.loaded_part import LoadedPart
 from mindspore_rec.train.part_metrics import PartMetrics
 from mindspore_rec.train.pass_loop import NoReports, train_passes
 from mindspore_rec.train.pass_model import PassModel
@@ -261,6 +263,23 @@ class Reports(NoReports):
     def _tell(self, what: str) -> None:
         self.told.append(what)
         self._at(what)
+
+
+def test_one_pass_is_in_memory_at_a_time(whole: Uninterrupted, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = whole.trainer.begin(end_day=FIRST)
+    load, loaded, alive = passes.load, [], []
+
+    def watched(part: Any, *stopped: Any) -> Any:
+        if not isinstance(part, LoadedPart):
+            alive.append([one() is not None for one in loaded])
+        found = load(part, *stopped)
+        if not isinstance(part, LoadedPart):
+            loaded.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(passes, "load", watched)
+    train_passes(passes)
+    assert alive == [[False] * k for k in range(4)]
 
 
 def test_reports(whole: Uninterrupted) -> None:
