@@ -30,4 +30,5 @@ $python -m ruff check .
 echo "== mypy"
 $python -m mypy
 echo "== tests"
-$python -m pytest -m "not slow" -rs --durations=15 "$@" </dev/null
+# A file is run by one process, one file after another, as many at a time as there are cores.
+$python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile -rs --durations=15 "$@" </dev/null

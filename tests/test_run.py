@@ -18,6 +18,7 @@ from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.config import UserError
 from mindspore_rec.distributed.launchers import find_mpirun, mpirun_command
 from mindspore_rec.run import main
+from mindspore_rec.serving.exported_model import read_export
 from tests.launch.launched import Launched, wait_until
 from tests.slot_files import write_rows
 from tests.source_tree import REPOSITORY
@@ -83,7 +84,9 @@ def test_help() -> None:
 
 def test_single_train_and_infer(tmp_path: Path) -> None:
     config = job(tmp_path, "single_cpu_train")
-    with run(tmp_path, "-m", config, "-o", SMALL, "-o", "runner.single_cpu_train.epochs=4") as process:
+    own = "runner.single_cpu_train"
+    overrides = [SMALL, f"{own}.epochs=4", f"{own}.save_inference_fetch_varnames=[logit]"]
+    with run(tmp_path, "-m", config, "-o", overrides[0], "-o", *overrides[1:]) as process:
         assert process.status() == 0, process.errors()
         resolved = printed(process.output())
         (runner,) = resolved["runner"]
@@ -94,6 +97,8 @@ def test_single_train_and_infer(tmp_path: Path) -> None:
     assert len(re.findall(r"Epoch: \d+, Train Global Metric: AUC=.* Ins number=24 ", lines)) == 4
     assert sorted(path.name for path in (tmp_path / "increment").iterdir()) == ["2", "4"]
     assert [path.name for path in CheckpointStore(tmp_path / "increment" / "4").paths()] == ["step-000000000048"]
+    assert [path.name for path in (tmp_path / "inference").iterdir()] == ["4"]
+    assert read_export(tmp_path / "inference" / "4").manifest.graph.outputs == ("logit",)
     infer = "runner=[{name: single_cpu_infer, class: infer, init_model_path: increment/4}]"
     with run(tmp_path, "-m", config, "-o", SMALL, infer, "mode=single_cpu_infer") as process:
         assert process.status() == 0, process.errors()
@@ -293,4 +298,4 @@ def test_a_model_file_that_fails(tmp_path: Path) -> None:
     (Path(config) / "model.py").write_text("import paddle\n", "utf-8")
     with run(tmp_path, "-m", config, "-o", "workspace=.") as process:
         assert process.status() == 2
-        assert re.fullmatch(r"error: \S*model.py: ModuleNotFoundError: No module named 'paddle'\n", process.errors())
+        assert re.fullmatch(r"error: \S*model.py:1: ModuleNotFoundError: No module named 'paddle'\n", process.errors())

@@ -57,7 +57,7 @@ class JobProcess:
         choose_gpu(runner.config.gpus, local_rank(self._here.rank, os.environ), os.environ)
         from mindspore_rec.train.device import use_device
 
-        use_device(runner.config.device.upper())
+        use_device(runner.config.device.upper(), "device")
         self._exchange = open_exchange(self._here)
         return self._exchange
 

@@ -88,7 +88,7 @@ def _check_started(config: RunnerConfig, here: Ranks) -> None:
         return
     if here.launcher == "alone" and config.runner_class == "cluster_train":
         raise ConfigError(
-            f"runner {config.name}: class = cluster_train: expected ranks, started by mpirun -np {size}, msrun, or on "
+            f"runner {config.name}: class = cluster_train: expected ranks, started by mpirun -np {size}, or on "
             f"each machine `python -m mindspore_rec launch --launcher dynamic --ranks {workers} --server_num {servers} "
             f"--first_rank R --local_ranks K python -m mindspore_rec.run ...`; class local_cluster_train starts them "
             f"itself on this machine"

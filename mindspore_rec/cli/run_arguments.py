@@ -16,7 +16,7 @@ EPILOG = """classes of runners:
   infer                predict a fixed set of files with a saved model
   online_train         pass by pass, as data arrive
   local_cluster_train  as train, in worker_num + server_num processes of this machine
-  cluster_train        likewise on several machines, where each process is started by mpirun, msrun or
+  cluster_train        likewise on several machines, where each process is started by mpirun or by
                        `python -m mindspore_rec launch`
 
 Ctrl-C and SIGTERM finish the running step; a second one ends at once. Exit status: 0 done or stopped as asked, 2 a
