@@ -105,6 +105,7 @@ def test_single_train_and_infer(tmp_path: Path) -> None:
         assert re.search(r"Phase: phase_train, Infer Global Metric: AUC=1\.0+ .* Ins number=24 ", process.errors())
 
 
+@pytest.mark.slow
 def test_a_runner_after_the_other(tmp_path: Path) -> None:
     config = job(tmp_path, "single_cpu_train")
     runners = (
