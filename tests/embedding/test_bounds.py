@@ -144,7 +144,7 @@ TWO_RULES = ByField((MinCount(3), ShowClick(1.0)))
         ({"admission": MinCountSketch(3, nbytes=MIB)}, repeated),
         ({"admission": TWO_RULES}, repeated),
     ],
-    ids=str,
+    ids=lambda given: getattr(given, "__name__", str(given)),
 )
 def test_a_table_stays_within_its_bytes_and_uses_them(host, settings, stream):
     most = 4 * MIB
