@@ -302,6 +302,6 @@ class Trainer:
         passes.runner, passes.schedule = runner, schedule_of(runner)
         passes.dataset = dataset_of(self.data, **(dataset or {}))
         passes.job.state.restore(self._new)
-        passes.done = None
+        passes.done = passes._loaded = None
         passes.saver = PassSaver(self.save, passes.job.state, self._exporter(passes.job), passes.schedule)
         return passes
