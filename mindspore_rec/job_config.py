@@ -216,6 +216,7 @@ class AccessorConfig(Section):
 class TableParameters(Section):
     """Rules of an embedding table."""
 
+    pooling: Literal["sum", "mean", "max"] = Field("sum", description="of several values of a slot")
     accessor: AccessorConfig = Field(AccessorConfig(), description="rows and their rules")
 
 

@@ -27,7 +27,6 @@ class SlotEmbedding(nn.Cell):
         weighted: False: rows are vectors of dim, without a weight.
         name: of the table.
         padding_id: an id that reads as zeros and is never trained.
-        pooling: of several values of a slot: "sum", "mean" or "max".
         seed: of first values.
 
     Inputs:
@@ -42,12 +41,12 @@ class SlotEmbedding(nn.Cell):
         weighted: bool = True,
         name: str = "embedding",
         padding_id: Optional[int] = None,
-        pooling: str = "sum",
         seed: int = 0,
     ) -> None:
         super().__init__()
-        accessor = tables.get(name, TableParameters()).accessor
-        rules = _rules(accessor, padding_id, pooling, seed)
+        given = tables.get(name, TableParameters())
+        accessor = given.accessor
+        rules = {**_rules(accessor), "padding_id": padding_id, "pooling": given.pooling, "seed": seed}
         self.dim = dim
         self.table_name = name
         self.has_weight = weighted
@@ -87,7 +86,7 @@ class SlotEmbedding(nn.Cell):
         return self.weight(ids), self.vector(ids)
 
 
-def _rules(accessor: AccessorConfig, padding_id: Optional[int], pooling: str, seed: int) -> Dict[str, Any]:
+def _rules(accessor: AccessorConfig) -> Dict[str, Any]:
     given = accessor.ctr_accessor_param
     decay = ShowClickDecay(
         given.show_click_decay_rate,
@@ -97,7 +96,7 @@ def _rules(accessor: AccessorConfig, padding_id: Optional[int], pooling: str, se
         given.click_coeff,
     )
     grown = DeltaScore(given.nonclk_coeff, given.click_coeff)  # exports of what changed choose by it
-    return {"eviction": decay, "delta_score": grown, "padding_id": padding_id, "pooling": pooling, "seed": seed}
+    return {"eviction": decay, "delta_score": grown}
 
 
 def _optimizer(config: AdagradConfig) -> SharedAdagrad:

@@ -147,7 +147,8 @@ def test_the_rules_of_a_table() -> None:
         embed_sgd_param={"adagrad": {"learning_rate": 0.1, "initial_g2sum": 2}},
         embedx_sgd_param={"adagrad": {"learning_rate": 0.2, "weight_bounds": [-1, 1]}},
     )
-    embedding = SlotEmbedding(3, given, pooling="mean")
+    given["embedding"] = given["embedding"].model_copy(update={"pooling": "mean"})
+    embedding = SlotEmbedding(3, given)
     weight, vector = embedding.weight.table, embedding.vector.table
     assert weight.optimizer == SharedAdagrad(0.1, 2.0, (-10.0, 10.0))
     assert vector.optimizer == SharedAdagrad(0.2, 3.0, (-1.0, 1.0))
