@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Callable, Dict, List
 
+import pytest
+
 from mindspore_rec.serving.job_exports import JobExports
 from mindspore_rec.train.job_model import JobModel
 from mindspore_rec.train.pass_loop import train_passes
@@ -42,6 +44,7 @@ def files_in(save: Path) -> Dict[str, bytes]:
     return {str(path.relative_to(save)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_a_delta_holds_what_changed_since_the_last_whatever_ended_between(tmp_path: Path) -> None:
     on_disk: List[Path] = []
     kept: List[Callable[[], None]] = [lambda: None]
