@@ -6,7 +6,7 @@ shrink, base and a checkpoint that ages the rows. Paddle's guide to streaming tr
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
 
@@ -53,8 +53,3 @@ def saves_by_hour(schedule: PassSchedule, key: PassKey) -> Saves:
     hour = start // 60
     ends_hour = (start + schedule.pass_minutes) // 60 > hour
     return Saves(ends_hour and hour == 0, ends_hour and hour > 0, end_of_day=schedule.ends_day(key))
-
-
-def first_base_due(day: str, last_base_day: Optional[str]) -> bool:
-    """Whether ``save_first_base`` asks for a base of ``day`` before its first pass: there is none of it or later."""
-    return last_base_day is None or last_base_day < day

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindspore_rec.checkpoint.save_plan import first_base_due, saves_by_frequency, saves_by_hour
+from mindspore_rec.checkpoint.save_plan import saves_by_frequency, saves_by_hour
 from mindspore_rec.stream.pass_schedule import PassKey, PassSchedule
 
 DAY = "20190720"
@@ -51,10 +51,3 @@ def test_by_hour_in_passes_that_cross_hours() -> None:
         saved = numbers(schedule, "delta")
         assert saved[-1] == schedule.passes_per_day
         assert len(saved) == min(23, schedule.passes_per_day - 1)
-
-
-def test_the_first_base() -> None:
-    assert first_base_due(DAY, None)
-    assert first_base_due(DAY, "20190719")
-    assert not first_base_due(DAY, DAY)
-    assert not first_base_due(DAY, "20190721")
