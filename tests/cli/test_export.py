@@ -203,6 +203,7 @@ def test_a_checkpoint_that_is_gone_has_to_be_named(slots, tmp_path, capsys):
     assert main([*arguments, "--checkpoint", str(tmp_path / "moved")]) == 0
 
 
+@pytest.mark.slow
 def test_as_a_program(slots, tmp_path):
     command = [
         sys.executable,

@@ -92,6 +92,7 @@ def assert_second_pass(folder: Path, ranks: int) -> None:
             assert len(labels) == (len(part) if name[0] == "t" else 0)
 
 
+@pytest.mark.slow
 def test_alone_and_again(folder: Path) -> None:
     lines = run(folder)
     assert [line.split(":")[0] for line in lines] == [f"{DAY} pass {number}" for number in (1, 2, 3, 4)]
@@ -103,6 +104,7 @@ def test_alone_and_again(folder: Path) -> None:
     assert run(folder) == [], "nothing is left to train"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("mpi4py") is None or find_mpirun() is None, reason="needs mpirun and mpi4py"
 )

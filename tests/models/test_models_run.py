@@ -34,6 +34,7 @@ def check_job(name: str, tmp_path: Path) -> None:
         assert auc > 0.8
 
 
+@pytest.mark.slow
 def test_a_job_by_name(tmp_path: Path) -> None:
     check_job("rank/dnn", tmp_path)
 
