@@ -210,7 +210,9 @@ def test_a_run_goes_on_from_wherever_it_ended(whole: Uninterrupted) -> None:
 def test_a_day_that_is_trained_needs_nothing_more(whole: Uninterrupted) -> None:
     passes = whole.trainer.begin(whole.on_disk[-1])
     train_passes(passes)
-    files = {path: path.read_bytes() for path in whole.trainer.save.glob("**/*") if path.is_file() and path.name != ".lock"}
+    files = {
+        path: path.read_bytes() for path in whole.trainer.save.glob("**/*") if path.is_file() and path.name != ".lock"
+    }
     shutil.rmtree(whole.trainer.save.parent / "again", ignore_errors=True)
     left = shutil.copytree(whole.trainer.save, whole.trainer.save.parent / "again")
     assert train_passes(whole.trainer.begin(left)) == []
