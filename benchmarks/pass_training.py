@@ -1,9 +1,9 @@
 """Samples a second of a pass of slot_dnn, its files parsed on the way, against the same rows from memory; a JSON line.
 
-    python benchmarks/pass_training.py [--rows 16384] [--batch_size 512] [--repeats 5]
+    python benchmarks/pass_training.py [--rows 8192] [--batch_size 32] [--repeats 5]
 
 Lines have 300 slots and some 450 values each, as the real ones that MSREC_SAMPLE_DIR holds: how many values a slot has
-is drawn from these, ids from a power law in each slot. The two ways take turns with one model, whose tables know the
+is drawn from these, ids from a power law in each slot. Batches are those of its config_online.yaml. The two ways take turns with one model, whose tables know the
 ids from a pass before. ``parse_samples_per_s`` is parsing alone, ``predict_samples_per_s`` predicting from memory.
 """
 
@@ -123,8 +123,8 @@ def measure(folder: Path, rows: int, batch_size: int, repeats: int) -> Dict[str,
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=16384)
-    parser.add_argument("--batch_size", type=int, default=512)
+    parser.add_argument("--rows", type=int, default=8192)
+    parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
