@@ -3,8 +3,9 @@
     python benchmarks/pass_training.py [--rows 8192] [--batch_size 32] [--repeats 5]
 
 Lines have 300 slots and some 450 values each, as the real ones that MSREC_SAMPLE_DIR holds: how many values a slot has
-is drawn from these, ids from a power law in each slot. Batches are those of its config_online.yaml. The two ways take turns with one model, whose tables know the
-ids from a pass before. ``parse_samples_per_s`` is parsing alone, ``predict_samples_per_s`` predicting from memory.
+is drawn from these, ids from a power law in each slot. Batches are those of its config_online.yaml. The two ways take
+turns with one model, whose tables know the ids from a pass before. ``parse_samples_per_s`` is parsing alone,
+``predict_samples_per_s`` predicting from memory.
 """
 
 from __future__ import annotations
