@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from mindspore import Tensor, nn
+from mindspore import nn
 from pydantic import ValidationError
 
 from mindspore_rec.checkpoint.errors import CheckpointError
@@ -19,11 +19,11 @@ from mindspore_rec.models.model_file import PACKAGE, ModelFile, described, load_
 from mindspore_rec.models.rank.wide_deep.model import WideDeep
 from mindspore_rec.serving.manifest import Source
 from mindspore_rec.serving.network_inputs import NetworkInputs
+from mindspore_rec.train.dense_parameters import restore_parameters
 from mindspore_rec.train.framework_checkpoint import refresh_stamps
 from mindspore_rec.train.hoist import lookup_cells
 
 _BUILTIN = re.compile(r"\w+/\w+")
-_NO_PARAMETER = "table_stamp"
 
 
 @dataclass(frozen=True)
@@ -100,18 +100,7 @@ def restore_network(network: nn.Cell, checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: one is missing, or has another shape; the message names it.
     """
-    dense = checkpoint.groups.get("dense", {})
-    for parameter in network.get_parameters():
-        if parameter.name.endswith(_NO_PARAMETER):
-            continue
-        saved = dense.get(parameter.name)
-        if saved is None or saved.shape != tuple(parameter.shape):
-            found = "nothing" if saved is None else f"shape {saved.shape}"
-            raise CheckpointError(
-                f"checkpoint {checkpoint.path} does not fit: parameter {parameter.name} needs shape "
-                f"{tuple(parameter.shape)}, it has {found}"
-            )
-        parameter.set_data(Tensor(saved, dtype=parameter.dtype))
+    restore_parameters(network, checkpoint)
     tables = join_shards(
         {name: part for name, part in checkpoint.groups.items() if shard_of(name)[0][: len(TABLE)] == TABLE}
     )

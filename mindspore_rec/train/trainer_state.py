@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Protocol
 
 import numpy as np
-from mindspore import Parameter, Tensor
 
 from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.checkpoint.capture import Capture
@@ -21,6 +20,7 @@ from mindspore_rec.distributed.route import owners_of
 from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.metrics.progressive import ProgressiveWindow
 from mindspore_rec.stream.position import StreamPosition, shard_position
+from mindspore_rec.train.dense_parameters import dense_parameters, restore_parameters
 from mindspore_rec.train.framework_checkpoint import refresh_stamps
 from mindspore_rec.train.hoist import lookup_cells
 from mindspore_rec.train.rec_model import RecModel
@@ -73,7 +73,10 @@ class TrainerState:
         Args:
             spec: the feature spec the ids were made with; empty where unknown.
         """
-        groups: Dict[str, Arrays] = {"dense": {p.name: p.asnumpy() for p in self._parameters}, **self._small_groups()}
+        groups: Dict[str, Arrays] = {
+            "dense": {p.name: p.asnumpy() for p in dense_parameters(self.model.train_network)},
+            **self._small_groups(),
+        }
         groups.update({TABLE + lookup.table_name: lookup.table.state() for lookup in self.lookups})
         return Checkpoint(groups, self._meta(spec))
 
@@ -123,7 +126,7 @@ class TrainerState:
         """
         groups: Dict[str, Arrays] = {}
         if self.exchange.rank == 0:  # the others have the same
-            for parameter in self._parameters:
+            for parameter in dense_parameters(self.model.train_network):
                 live = parameter.asnumpy()
                 copy = self._copies.setdefault(parameter.name, np.empty_like(live))
                 np.copyto(copy, live)
@@ -142,16 +145,7 @@ class TrainerState:
             CheckpointError: a parameter or table is missing or has another shape; the message names it.
         """
         self._check_config(checkpoint)
-        dense = checkpoint.groups.get("dense", {})
-        for parameter in self._parameters:
-            saved = dense.get(parameter.name)
-            if saved is None or saved.shape != tuple(parameter.shape):
-                found = "nothing" if saved is None else f"shape {saved.shape}"
-                raise CheckpointError(
-                    f"checkpoint {checkpoint.path} does not fit: parameter {parameter.name} needs shape "
-                    f"{tuple(parameter.shape)}, it has {found}"
-                )
-            parameter.set_data(Tensor(saved, dtype=parameter.dtype))
+        restore_parameters(self.model.train_network, checkpoint)
         for lookup in self.lookups:
             self._restore_table(checkpoint, lookup)
         refresh_stamps(self.lookups)
@@ -165,10 +159,6 @@ class TrainerState:
                     part.load_state(checkpoint.groups[name])
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"checkpoint {checkpoint.path} does not fit: {error}") from None
-
-    @property
-    def _parameters(self) -> List[Parameter]:
-        return [p for p in self.model.train_network.get_parameters() if not p.name.endswith("table_stamp")]
 
     def _small_groups(self) -> Dict[str, Arrays]:
         groups = {name: part.state() for name, part in self.kept.items()}

@@ -33,5 +33,9 @@ class Network(SlotNetwork):
     def variables(self, ids: Tensor, *dense: Tensor) -> Tuple[Tensor, ...]:
         """Return inputs of the MLP [batch, width], logit [batch, 1] and probability [batch, 1]."""
         inputs = self.inputs(self.embedding(ids), *dense)
-        logit = self.mlp(inputs)
+        logit = self.bounded(self.mlp(inputs))
         return inputs, logit, ops.sigmoid(logit)
+
+    def bounded(self, logit: Tensor) -> Tensor:
+        """Return the logit as it is."""
+        return logit

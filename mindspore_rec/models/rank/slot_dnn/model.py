@@ -1,42 +1,25 @@
-"""slot_dnn: embeddings summed in each slot, side by side, through an MLP, as PaddleRec's model of that name."""
+"""slot_dnn: the network of rank/dnn with bounded logits, for hundreds of slots, as PaddleRec's model of that name."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Optional, Tuple
-
-import numpy as np
 from mindspore import Tensor, ops
 from pydantic import Field
 
-from mindspore_rec.data.slot_schema import SlotSchema
-from mindspore_rec.models.deep import DeepSettings, SideBySide
-from mindspore_rec.models.layers import MLP
-from mindspore_rec.models.slot_embedding import SlotEmbedding
-from mindspore_rec.models.slot_network import OptimizerSettings, SlotNetwork, Tables
+from mindspore_rec.models.rank.dnn import model as dnn
+from mindspore_rec.models.slot_network import OptimizerSettings
 
 LOGIT_BOUND = 15.0
 
 
-class Settings(DeepSettings):
+class Settings(dnn.Settings):
     """Hyper-parameters; the defaults are PaddleRec's."""
 
     optimizer: OptimizerSettings = Field(OptimizerSettings(learning_rate=5e-6), description="of the dense parameters")
 
 
-class Network(SlotNetwork):
+class Network(dnn.Network):
     """Inputs and outputs as of `SlotNetwork`."""
 
-    all_vars: ClassVar[Tuple[str, ...]] = ("inputs", "logit", "probability")
-
-    def __init__(self, settings: Settings, schema: SlotSchema, padding_id: Optional[int], tables: Tables) -> None:
-        super().__init__(settings, schema, padding_id, tables)
-        dim, seed = settings.sparse_feature_dim, settings.seed
-        self.embedding = SlotEmbedding(dim, tables, padding_id=padding_id, seed=seed)
-        self.inputs = SideBySide(len(schema.sparse), dim, schema.dense_dim)
-        self.mlp = MLP(self.inputs.width, settings.fc_sizes, np.random.default_rng(seed))
-
-    def variables(self, ids: Tensor, *dense: Tensor) -> Tuple[Tensor, ...]:
-        """Return inputs of the MLP [batch, width], logit [batch, 1] and probability [batch, 1]."""
-        inputs = self.inputs(self.embedding(ids), *dense)
-        logit = ops.clamp(self.mlp(inputs), -LOGIT_BOUND, LOGIT_BOUND)
-        return inputs, logit, ops.sigmoid(logit)
+    def bounded(self, logit: Tensor) -> Tensor:
+        """Return the logit, within the bound."""
+        return ops.clamp(logit, -LOGIT_BOUND, LOGIT_BOUND)
