@@ -117,16 +117,7 @@ class RowStore:
 
     def gather(self, rows: np.ndarray, inverse: np.ndarray, out: Optional[np.ndarray]) -> np.ndarray:
         """Return float32[n, dim], the weights of `rows[inverse]`; zeros for row -1."""
-        weights = self._scratch.array(rows.size, self.dim)  # of each id once: that stays in the cache
-        store, halves, bits, kind = self._store, self._halves, weights.view(np.uint32), self._kind
-
-        def of_ids(begin: int, end: int) -> None:
-            if kind == FLOAT32:
-                _gather(store, rows, weights, begin, end)
-            else:
-                _gather_halves(halves, rows, weights, bits, kind, begin, end)
-
-        over_ranges(of_ids, rows.size, self.dim, self._threads)
+        weights = self.weights(rows, self._scratch.array(rows.size, self.dim))  # of each id once: stays in the cache
         target = np.empty((inverse.size, self.dim), dtype=np.float32) if out is None else out
 
         def of_batch(begin: int, end: int) -> None:
@@ -134,6 +125,19 @@ class RowStore:
 
         over_ranges(of_batch, inverse.size, self.dim, self._threads)
         return target
+
+    def weights(self, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Write the weights of rows, int32[n], to float32[n, dim] and return it; zeros for row -1."""
+        store, halves, bits, kind = self._store, self._halves, out.view(np.uint32), self._kind
+
+        def kernel(begin: int, end: int) -> None:
+            if kind == FLOAT32:
+                _gather(store, rows, out, begin, end)
+            else:
+                _gather_halves(halves, rows, out, bits, kind, begin, end)
+
+        over_ranges(kernel, rows.size, self.dim, self._threads)
+        return out
 
     def update(self, rows: np.ndarray, sums: np.ndarray, step: int, rates: Optional[np.ndarray]) -> None:
         """Have the optimizer update rows, int32[n] each once, by their summed gradients float32[n, dim]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import numpy as np
 
 from mindspore_rec.embedding.export_rule import ExportRule
@@ -9,7 +11,8 @@ from mindspore_rec.embedding.id_order import sort_ids
 from mindspore_rec.embedding.residents import Residents
 from mindspore_rec.embedding.row_store import RowStore
 from mindspore_rec.embedding.statistics import STATISTICS
-from mindspore_rec.embedding.table_rows import TableRows
+from mindspore_rec.embedding.table_rows import ChangedRows, TableRows
+from mindspore_rec.embedding.touched import Chosen, TouchedRows
 
 
 class TableExports:
@@ -17,6 +20,7 @@ class TableExports:
 
     _store: RowStore
     _residents: Residents
+    _touched: Optional[TouchedRows] = None
 
     def export_all(self) -> TableRows:
         """Return all rows; nothing is changed."""
@@ -45,6 +49,35 @@ class TableExports:
         rows = self._in_use()
         known = _taken(statistics.records, rows)
         return self._saved(rows[rule.delta(known, self._unseen_days(known), delta_scores.of(rows))])
+
+    def export_changed(self, rule: Optional[ExportRule] = None, whole: bool = False) -> ChangedRows:
+        """Return what changed since the last call, the first time all rows; for one reader.
+
+        Args:
+            rule: only rows of a base are worth publishing; default: all. Without statistics it has no say.
+            whole: all rows, as the first time.
+        """
+        if self._touched is None:
+            self._touched = self._store.changes.touch()
+        elif whole:
+            self._touched.touch_all()
+        rows, removed = self._touched.take(None if rule is None else self._of_base(rule))
+        ids, rows = sort_ids(self._store.ids[rows], rows)
+        gone = np.setdiff1d(removed, ids, assume_unique=True)
+        weights = self._store.weights(rows, np.empty((rows.size, self._store.dim), np.float32))
+        return ChangedRows(ids, weights, np.sort(gone.view(np.uint64)).view(np.int64))
+
+    def _of_base(self, rule: ExportRule) -> Optional[Chosen]:
+        statistics = self._residents.statistics
+        if statistics is None:
+            return None
+        records = statistics.records
+
+        def chosen(rows: np.ndarray) -> np.ndarray:
+            known = _taken(records, rows)
+            return rule.base(known, self._unseen_days(known))
+
+        return chosen
 
     def _in_use(self) -> np.ndarray:
         """int64[r], the rows that ids have."""

@@ -30,3 +30,18 @@ class TableRows:
 
     def __len__(self) -> int:
         return self.ids.size
+
+
+@dataclass(frozen=True)
+class ChangedRows:
+    """What changed of a table since it was last published.
+
+    Attributes:
+        ids: int64[r], each once, ascending as unsigned numbers.
+        weights: float32[r, dim], their rows as they are now.
+        removed: int64[k], likewise: ids that were published and are no longer; none of `ids`.
+    """
+
+    ids: np.ndarray
+    weights: np.ndarray
+    removed: np.ndarray

@@ -46,7 +46,7 @@ def test_rows_that_were_there_count_as_touched_once():
 def test_any_order_of_changes(seed):
     rows, rng = Rows(), np.random.default_rng(seed)
     touched = rows.changes.touch()
-    there, wanted, removed = set(), set(), set()
+    there, wanted, removed, published = set(), set(), set(), set()
     for _ in range(60):
         ids = np.unique(rng.integers(0, 40, 5)).tolist()
         kind = rng.integers(0, 5)
@@ -63,7 +63,8 @@ def test_any_order_of_changes(seed):
             rows.remove(known)
             there -= set(known)
             wanted -= set(known)
-            removed |= set(known)
+            removed |= set(known) & published
+            published -= set(known)
         elif kind == 3 and rng.random() < 0.2:
             rows.changes.change_all()
             wanted |= there
@@ -71,7 +72,21 @@ def test_any_order_of_changes(seed):
             found = touched.take()
             assert rows.ids_of(found.rows) == sorted(wanted)
             assert found.removed.tolist() == sorted(removed)
+            published |= wanted
             wanted, removed = set(), set()
+
+
+def test_what_is_not_worth_publishing_is_withdrawn_where_it_was():
+    rows = Rows()
+    touched = rows.changes.touch()
+    rows.add([1, 2, 3])
+    found = touched.take(lambda given: rows.ids[given] != 3)
+    assert (rows.ids_of(found.rows), found.removed.tolist()) == ([1, 2], [])
+    rows.change([1, 3])
+    found = touched.take(lambda given: np.zeros(given.size, bool))
+    assert (found.rows.tolist(), found.removed.tolist()) == ([], [1])  # 3 never was
+    rows.remove([3, 2])
+    assert touched.take().removed.tolist() == [2]
 
 
 def test_it_is_apart_from_what_checkpoints_follow():
