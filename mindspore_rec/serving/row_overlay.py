@@ -1,0 +1,74 @@
+"""Rows that lie over those of an exported table: what deltas changed since."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+
+from mindspore_rec.embedding import host_memory
+from mindspore_rec.embedding.bounds import MEMORY_SHARE
+from mindspore_rec.embedding.id_order import sort_ids
+from mindspore_rec.embedding.index import ENTRY_BYTES, IdIndex
+from mindspore_rec.embedding.memory import reserve
+from mindspore_rec.embedding.table_rows import ChangedRows
+
+_MOST = (1 << 31) - 1
+
+
+class RowOverlay:
+    """A hash table of rows, in address space that costs memory where it is written. One thread at a time.
+
+    An id that was removed keeps a row of zeros here, which hides that of the exported table.
+
+    Args:
+        dim: values of a row.
+
+    >>> overlay = RowOverlay(2)
+    >>> overlay.apply(ChangedRows(np.array([5]), np.ones((1, 2), np.float32), np.array([7])))
+    >>> overlay.lookup(np.array([5, 6, 7]))
+    (array([ True, False,  True]), array([[1., 1.],
+           [0., 0.],
+           [0., 0.]], dtype=float32))
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        most = min(_MOST, int(MEMORY_SHARE * host_memory.total() / (4 * dim + 9 + ENTRY_BYTES)))
+        self._ids = reserve(most, 0, np.int64, huge=False)
+        self._weights = reserve(most, dim, np.float32, huge=False)
+        self._gone = reserve(most, 0, np.bool_, huge=False)
+        self._index = IdIndex(self._ids)
+
+    def __len__(self) -> int:
+        return self._index.size
+
+    def apply(self, changed: ChangedRows) -> None:
+        """Take over what changed.
+
+        Raises:
+            MemoryError: there is no room for it.
+        """
+        for ids, gone in ((changed.ids, False), (changed.removed, True)):
+            rows, _ = self._index.find_or_add(ids)
+            self._weights[rows] = 0.0 if gone else changed.weights
+            self._gone[rows] = gone
+
+    def lookup(self, ids: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Return bool[n], which of int64[n] ids are known here, and float32[n, dim], their rows; zeros for others."""
+        rows = self._index.find(ids)
+        known = rows >= 0
+        found = np.zeros((ids.size, self.dim), np.float32)
+        found[known] = self._weights[rows[known]]
+        return known, found
+
+    def known(self, ids: np.ndarray) -> np.ndarray:
+        """Return bool[n], which of int64[n] ids are known here."""
+        return np.asarray(self._index.find(ids) >= 0)
+
+    def rows(self) -> Tuple[np.ndarray, np.ndarray]:
+        """Return int64[r] ids that have a row, ascending as unsigned numbers, and float32[r, dim], copies of them."""
+        count = self._index.end
+        places = np.flatnonzero(~self._gone[:count])
+        ids, places = sort_ids(self._ids[places], places)
+        return ids, self._weights[places]
