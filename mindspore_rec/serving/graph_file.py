@@ -11,6 +11,7 @@ from mindspore import Tensor, nn, ops
 
 from mindspore_rec.config import UserError
 from mindspore_rec.serving.feeds import Feeds
+from mindspore_rec.serving.graph_parameters import parameter_name
 from mindspore_rec.serving.manifest import ROWS
 from mindspore_rec.serving.packed_network import PackedNetwork
 
@@ -42,14 +43,14 @@ class GraphWriter:
 
         Raises:
             UserError: the network cannot be exported.
-        OSError: the file cannot be written.
+            OSError: the file cannot be written.
         """
         names: List[str] = []
 
         def trim(model: Any) -> None:
             _name_inputs(model.graph, list(self.inputs))
             _remove_unused(model.graph)
-            names.extend(_name_of(parameter) for parameter in model.graph.parameter)
+            names.extend(parameter_name(parameter) for parameter in model.graph.parameter)
 
         with self._network.packed():
             try:
@@ -136,10 +137,6 @@ def _places(given: Sequence[int], columns: int) -> Tensor:
     """Where each of so many columns is among those given; behind them, where it is not."""
     places = {column: place for place, column in enumerate(given)}
     return Tensor(np.array([places.get(column, len(given)) for column in range(columns)] or [0], np.int32))
-
-
-def _name_of(parameter: Any) -> str:
-    return str(parameter.name.partition(":")[2] or parameter.name)
 
 
 def _name_inputs(graph: Any, names: Sequence[str]) -> None:
