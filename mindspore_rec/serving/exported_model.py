@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple, Union
+from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
@@ -13,12 +13,13 @@ from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.checkpoint.checksum import CRC32C
 from mindspore_rec.embedding.bag_ids import bags_of_ids
 from mindspore_rec.embedding.bags import Bags, Pool
-from mindspore_rec.serving.graph_file import SUFFIX, read_graph
+from mindspore_rec.serving.graph_file import SUFFIX, InferenceGraph, read_graph
 from mindspore_rec.serving.layouts import LAYOUTS
 from mindspore_rec.serving.manifest import MANIFEST, ROWS, ExportError, ExportManifest, GraphOf, read_manifest
 from mindspore_rec.serving.mapped_table import MappedTable
 
-Graph = Callable[..., List[np.ndarray]]
+#: int64[n] ids of a table to float32[n, dim], their rows; zeros where there is none.
+Lookup = Callable[[np.ndarray], np.ndarray]
 
 
 class ExportedModel:
@@ -59,7 +60,7 @@ class ExportedModel:
         Raises:
             ValueError: the shapes are others.
         """
-        return self._run(self.manifest.graph, self._graph, ids, numbers)
+        return self._run(self.manifest.graph, self.graph, ids, numbers)
 
     def variables(self, ids: Union[np.ndarray, Bags], numbers: Optional[np.ndarray] = None) -> Dict[str, np.ndarray]:
         """Return all variables of the network by name; as `predict`, with the slots in `manifest.variables`."""
@@ -75,6 +76,12 @@ class ExportedModel:
         Raises:
             ValueError: there are other columns.
         """
+        return self.rows_of({name: table.lookup for name, table in self.tables.items()}, ids, slots)
+
+    def rows_of(
+        self, lookups: Mapping[str, Lookup], ids: Union[np.ndarray, Bags], slots: Tuple[str, ...]
+    ) -> np.ndarray:
+        """As `rows`, of other tables of the same names and sizes."""
         bags = ids if isinstance(ids, Bags) else bags_of_ids(ids)
         if bags.slots != len(slots):
             raise ValueError(f"ids of {bags.slots} slots, expected {len(slots)}")
@@ -84,7 +91,7 @@ class ExportedModel:
             if not columns:
                 continue
             own = bags.of_columns(columns)
-            values = self.tables[name].lookup(own.ids)
+            values = lookups[name](own.ids)
             if table.padding_id is not None:
                 values[own.ids.view(np.uint64) == table.padding_id] = 0.0
             begin, end = table.columns
@@ -93,14 +100,15 @@ class ExportedModel:
         return found
 
     @cached_property
-    def _graph(self) -> Graph:
+    def graph(self) -> InferenceGraph:
+        """What answers requests."""
         return self._load(self.manifest.graph)
 
     @cached_property
-    def _variables(self) -> Graph:
+    def _variables(self) -> InferenceGraph:
         return self._load(self.manifest.variables)
 
-    def _load(self, graph: GraphOf) -> Graph:
+    def _load(self, graph: GraphOf) -> InferenceGraph:
         shapes = [shape for _, shape in graph.inputs]
         if graph.file.endswith(SUFFIX):
             return read_graph(self.folder / graph.file, shapes)
@@ -109,16 +117,27 @@ class ExportedModel:
             link.symlink_to((self.folder / graph.file).resolve())
             return read_graph(link, shapes)
 
-    def _run(
-        self, graph: GraphOf, run: Graph, ids: Union[np.ndarray, Bags], numbers: Optional[np.ndarray]
-    ) -> Dict[str, np.ndarray]:
+    def inputs_of(
+        self, graph: GraphOf, rows: Callable[[], np.ndarray], numbers: Optional[np.ndarray], count: int
+    ) -> List[np.ndarray]:
+        """Return what a graph is given for `count` rows, in its order.
+
+        Raises:
+            ValueError: the shapes are others.
+        """
         given = []
         for name, shape in graph.inputs:
-            found = self.rows(ids, graph.slots) if name == ROWS else numbers
-            if found is None or found.shape[1:] != shape or found.shape[0] != ids.shape[0]:
+            found = rows() if name == ROWS else numbers
+            if found is None or found.shape[1:] != shape or found.shape[0] != count:
                 got = "nothing" if found is None else f"shape {list(found.shape)}"
-                raise ValueError(f"{name}: expected shape {[ids.shape[0], *shape]}, got {got}")
+                raise ValueError(f"{name}: expected shape {[count, *shape]}, got {got}")
             given.append(found)
+        return given
+
+    def _run(
+        self, graph: GraphOf, run: InferenceGraph, ids: Union[np.ndarray, Bags], numbers: Optional[np.ndarray]
+    ) -> Dict[str, np.ndarray]:
+        given = self.inputs_of(graph, lambda: self.rows(ids, graph.slots), numbers, ids.shape[0])
         return dict(zip(graph.outputs, run(*given)))
 
 

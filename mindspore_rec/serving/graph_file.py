@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.config import UserError
 from mindspore_rec.serving.feeds import Feeds
 from mindspore_rec.serving.graph_parameters import parameter_name
@@ -66,15 +67,42 @@ class GraphWriter:
         return tuple(names)
 
 
-def read_graph(path: Path, inputs: Sequence[Shape]) -> Callable[..., List[np.ndarray]]:
+class InferenceGraph:
+    """A graph that was loaded: a function of its inputs, float32 arrays, to its outputs. One thread at a time.
+
+    Args:
+        cell: the graph.
+    """
+
+    def __init__(self, cell: nn.Cell) -> None:
+        self._cell = cell
+        self._parameters = {parameter.name: parameter for parameter in cell.get_parameters()}
+
+    def __call__(self, *given: np.ndarray) -> List[np.ndarray]:
+        """Return the outputs of any number of rows."""
+        found = self._cell(*[Tensor(np.ascontiguousarray(array, np.float32)) for array in given])
+        return [part.asnumpy() for part in (found if isinstance(found, (tuple, list)) else (found,))]
+
+    def load(self, dense: Arrays) -> None:
+        """Take over dense parameters, by name; what is compiled stays.
+
+        Raises:
+            UserError: one of the graph is missing, or has another shape; nothing was taken over.
+        """
+        for name, parameter in self._parameters.items():
+            if name not in dense or dense[name].shape != tuple(parameter.shape):
+                found = f"shape {list(dense[name].shape)}" if name in dense else "nothing"
+                raise UserError(f"dense parameter {name}: expected shape {list(parameter.shape)}, got {found}")
+        for name, parameter in self._parameters.items():
+            parameter.set_data(Tensor(dense[name], dtype=parameter.dtype))
+
+
+def read_graph(path: Path, inputs: Sequence[Shape]) -> InferenceGraph:
     """Load a graph for any number of rows.
 
     Args:
         path: of the file, which ends with .mindir.
         inputs: shapes of its inputs, without the batch.
-
-    Returns:
-        a function of its inputs, float32 arrays, to its outputs.
 
     Raises:
         UserError: it cannot be loaded.
@@ -84,12 +112,7 @@ def read_graph(path: Path, inputs: Sequence[Shape]) -> Callable[..., List[np.nda
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{path} cannot be loaded: {str(error).strip().splitlines()[0]}") from None
     cell.set_inputs(*[Tensor(shape=[None, *shape], dtype=ms.float32) for shape in inputs])
-
-    def run(*given: np.ndarray) -> List[np.ndarray]:
-        found = cell(*[Tensor(np.ascontiguousarray(array, np.float32)) for array in given])
-        return [part.asnumpy() for part in (found if isinstance(found, (tuple, list)) else (found,))]
-
-    return run
+    return InferenceGraph(cell)
 
 
 class _Inference(nn.Cell):
