@@ -164,6 +164,7 @@ class TableConfig(Section):
         "refuse", description="a full table refuses new ids, or evicts those seen longest ago or least often"
     )
     row_type: Literal["float32", "bfloat16", "float16"] = Field("float32", description="how embeddings are kept")
+    statistics: bool = Field(False, description="count how often ids were shown and clicked also where no rule asks")
 
 
 class ModelConfig(TableConfig):
@@ -190,7 +191,19 @@ class ModelConfig(TableConfig):
     model_seed: int = Field(1, ge=0, lt=2**32, description="seed of the initial weights")
 
 
-class TrainConfig(ChannelConfig, ModelConfig):
+class PublishConfig(Section):
+    """Publications: what servers follow."""
+
+    publish_path: Optional[str] = Field(None, min_length=1, description="folder of the publications; null: none")
+    publish_seconds: float = Field(2.0, gt=0, description="seconds between them")
+    publish_full_every: int = Field(150, ge=1, description="deltas after which a full one is made of the last and them")
+    publish_keep: int = Field(2, ge=1, description="newest full ones kept, with the deltas after them")
+    publish_min_show: float = Field(
+        0.0, ge=0, description="only rows whose ids were shown so often; 0: all (else with statistics)"
+    )
+
+
+class TrainConfig(ChannelConfig, ModelConfig, PublishConfig):
     """The training service."""
 
     device_target: Literal["CPU", "GPU"] = Field("CPU", description="where the dense part runs")

@@ -30,6 +30,7 @@ PASS_POINTS = (
     "pass-rows",  # a batch of a pass is predicted or trained
     "pass-publish",  # what follows a pass is whole, under its temporary name
 )
+PUBLISH_POINTS = ("publication-rename",)  # a publication is whole, under its temporary name
 MOMENT = 0.02  # seconds
 
 

@@ -38,6 +38,9 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     from mindspore_rec import RecModel
     from mindspore_rec.metrics.progressive import ProgressiveWindow
     from mindspore_rec.models.rank.wide_deep.model import WideDeep
+    from mindspore_rec.serving.publication_folder import PublicationFolder
+    from mindspore_rec.serving.publisher import Publisher
+    from mindspore_rec.serving.trained_model import field_inputs
     from mindspore_rec.train.device import use_device
     from mindspore_rec.train.guard import NonFiniteGuard
     from mindspore_rec.train.hoist import lookup_cells
@@ -73,7 +76,8 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     window = ProgressiveWindow(config.metrics_window)
     audit_file = store.folder / "audit" if ranks.rank == 0 else None
     audits = {"audit": RowAudit(audit_file, ranks)} if config.audit_rows else {}
-    state = TrainerState(model, window, config.model_dump(mode="json", include=set(ModelConfig.model_fields)), audits)
+    about = config.model_dump(mode="json", include=set(ModelConfig.model_fields))
+    state = TrainerState(model, window, about, audits)
     restored = resume(config.resume, store, state)
 
     dataset = shard_dataset(config, ranks, ranks.size - servers, model.progress)
@@ -87,6 +91,9 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     )
     progress = ProgressLine(window, config.report_seconds)
     callbacks: List[Callback] = [monitor, *audits.values(), checkpoint]
+    if config.publish_path:
+        folder, inputs = PublicationFolder(Path(config.publish_path)), field_inputs(config.num_fields)
+        callbacks.append(Publisher(folder, model, config, inputs, {"config": about}, window))
     if ranks.rank == 0:
         callbacks.append(progress)
     if ranks.size > 1:  # a shard does not know how many rows the others have

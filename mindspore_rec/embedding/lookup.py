@@ -53,6 +53,7 @@ class HashEmbeddingLookup(nn.Cell):
         field_learning_rates: a factor of the optimizer's learning rate for each column of the ids, 1e-6 to 1e6. Where
             the network calls the lookup several times, for the columns of all calls, one call after another. An id
             under several columns of a batch takes the smallest of their factors. Default: all 1.
+        statistics: keep show, click and age of ids also where no rule asks for them.
         delta_score: keep how much the scores of ids grew since an export saved them, for exports of what changed.
 
     Inputs:
@@ -80,6 +81,7 @@ class HashEmbeddingLookup(nn.Cell):
         max_bytes: int = 0,
         pooling: str = "sum",
         field_learning_rates: Optional[Sequence[float]] = None,
+        statistics: bool = False,
         delta_score: Optional[DeltaScore] = None,
     ) -> None:
         super().__init__()
@@ -106,6 +108,7 @@ class HashEmbeddingLookup(nn.Cell):
             eviction=_eviction(evict_filter_value, eviction),
             max_rows=max_rows,
             max_bytes=max_bytes,
+            statistics=statistics,
             delta_score=delta_score,
             name=name,
         )

@@ -25,6 +25,7 @@ def table_arguments(config: TableConfig) -> Dict[str, Any]:
         "max_rows": config.max_table_rows,
         "max_bytes": int(config.max_table_bytes),
         "row_type": config.row_type,
+        "statistics": config.statistics,
     }
 
 

@@ -15,7 +15,7 @@ from mindspore_rec.data.read_part import read_part
 from mindspore_rec.data.slot_rows import slice_rows
 from mindspore_rec.data.slot_schema import SlotSchema
 from mindspore_rec.embedding.bags import Bags
-from mindspore_rec.features.engine import make_engine
+from mindspore_rec.features.engine import FeatureEngine, make_engine
 from mindspore_rec.features.errors import FeatureConfigError
 from mindspore_rec.features.spec import FeatureSpec
 from mindspore_rec.serving.manifest import ExportManifest
@@ -45,8 +45,7 @@ def format_of(manifest: ExportManifest, name: str = "", dictionary: str = "") ->
     Raises:
         ConfigError: the model is not of such data, or the dictionary is another one.
     """
-    source, fields = manifest.source, manifest.source.model
-    spec = source.spec or (asdict(FeatureSpec()) if manifest.weighted else {})  # the latter as in data/part_reader.py
+    spec, fields = _spec_of(manifest), manifest.source.model
     name = name or ("raw_tsv" if spec else "feasign_slot")
     if name == "parquet":
         return parquet()
@@ -95,6 +94,28 @@ def network_rows(path: str, format: PartFormat, manifest: ExportManifest) -> Ite
 def _raw_tsv(fields: Mapping[str, Any], dictionary: str) -> PartFormat:
     if not fields:
         raise ConfigError("--format raw_tsv: expected a slot format, for the model has no feature spec")
+    return raw_tsv(_engine(fields, dictionary))
+
+
+def engine_of(manifest: ExportManifest, dictionary: str = "") -> FeatureEngine:
+    """Return what makes ids and weights of raw rows, as in training.
+
+    Args:
+        manifest: of the model.
+        dictionary: dictionary.safetensors, where the ids of the spec come from one.
+
+    Raises:
+        ConfigError: the model has no such spec, or the dictionary is another one.
+    """
+    return _engine(_spec_of(manifest), dictionary)
+
+
+def _spec_of(manifest: ExportManifest) -> Mapping[str, Any]:
+    """The fields of the feature spec; of fields that do not name theirs as in data/part_reader.py."""
+    return manifest.source.spec or (asdict(FeatureSpec()) if manifest.weighted else {})
+
+
+def _engine(fields: Mapping[str, Any], dictionary: str) -> FeatureEngine:
     try:
         spec = FeatureSpec(**fields)
         if spec.dictionary_digest is not None and not dictionary:
@@ -115,7 +136,7 @@ def _raw_tsv(fields: Mapping[str, Any], dictionary: str) -> PartFormat:
         raise ConfigError(
             f"--dictionary {dictionary}: gives feature spec {engine.spec.digest()}, the model has {spec.digest()}"
         )
-    return raw_tsv(engine)
+    return engine
 
 
 def fed(rows: NetworkRows, manifest: ExportManifest) -> NetworkRows:

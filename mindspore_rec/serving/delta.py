@@ -53,6 +53,22 @@ def write_share(folder: Path, table: str, rank: int, changed: ChangedRows) -> Di
     return {name: _write(folder / name, vars(changed))}
 
 
+def read_share(folder: Path, file: str, about: FileOf) -> ChangedRows:
+    """Read what `write_share` wrote and verify every byte of it.
+
+    Raises:
+        PublicationError: it is damaged, or something else.
+    """
+    arrays = _read(folder, file, about)
+    if arrays.keys() != {"ids", "weights", "removed"}:
+        raise PublicationError(f"{folder}: {file}: expected ids, weights and removed, got {', '.join(sorted(arrays))}")
+    found = ChangedRows(**arrays)
+    wanted = (found.ids.dtype, found.removed.dtype, found.weights.dtype) == (np.int64, np.int64, np.float32)
+    if not wanted or found.ids.ndim != 1 or found.removed.ndim != 1 or found.weights.shape[:1] != found.ids.shape:
+        raise PublicationError(f"{folder}: {file}: expected int64 ids, float32 rows and int64 removed ids")
+    return found
+
+
 def write_dense(folder: Path, parameters: Arrays) -> Dict[str, FileOf]:
     """Write dense parameters; return what was written.
 
@@ -76,7 +92,8 @@ def read_delta(folder: Path) -> Delta:
     if manifest.kind != "delta":
         raise PublicationError(f"{folder} is no delta: {PUBLICATION} says {manifest.kind}")
     changed = {
-        name: [_changed(folder, file, manifest) for file in update.files] for name, update in manifest.tables.items()
+        name: [read_share(folder, file, manifest.files[file]) for file in update.files]
+        for name, update in manifest.tables.items()
     }
     for name, update in manifest.tables.items():
         if sum(part.ids.size for part in changed[name]) != update.rows:
@@ -106,14 +123,3 @@ def _read(folder: Path, file: str, about: FileOf) -> Arrays:
         return dict(load(content))
     except (SafetensorError, ValueError, KeyError) as error:
         raise PublicationError(f"{folder}: {file} cannot be read: {error}") from None
-
-
-def _changed(folder: Path, file: str, manifest: PublicationManifest) -> ChangedRows:
-    arrays = _read(folder, file, manifest.files[file])
-    if arrays.keys() != {"ids", "weights", "removed"}:
-        raise PublicationError(f"{folder}: {file}: expected ids, weights and removed, got {', '.join(sorted(arrays))}")
-    found = ChangedRows(**arrays)
-    wanted = (found.ids.dtype, found.removed.dtype, found.weights.dtype) == (np.int64, np.int64, np.float32)
-    if not wanted or found.ids.ndim != 1 or found.removed.ndim != 1 or found.weights.shape[:1] != found.ids.shape:
-        raise PublicationError(f"{folder}: {file}: expected int64 ids, float32 rows and int64 removed ids")
-    return found

@@ -17,6 +17,7 @@ from mindspore_rec.serving.graph_file import SUFFIX, InferenceGraph, read_graph
 from mindspore_rec.serving.layouts import LAYOUTS
 from mindspore_rec.serving.manifest import MANIFEST, ROWS, ExportError, ExportManifest, GraphOf, read_manifest
 from mindspore_rec.serving.mapped_table import MappedTable
+from mindspore_rec.serving.publication import PUBLICATION
 
 #: int64[n] ids of a table to float32[n, dim], their rows; zeros where there is none.
 Lookup = Callable[[np.ndarray], np.ndarray]
@@ -150,7 +151,7 @@ def read_export(folder: Path) -> ExportedModel:
     """
     manifest = read_manifest(folder)
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
-    other = sorted(there ^ {MANIFEST, *manifest.files})
+    other = sorted((there - {PUBLICATION}) ^ {MANIFEST, *manifest.files})
     if other:
         raise ExportError(f"{folder}: not the files it was written with: {', '.join(other[:3])}")
     for file, about in manifest.files.items():

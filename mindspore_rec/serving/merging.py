@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterable, Iterator, List, Mapping, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, Tuple
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def merge(
         raise ExportError(f"dense parameter {missing[0]} is missing")
     named = _LAYOUT.write_dense(folder, {name: dense[name] for name in manifest.dense})
     files.update({file: file_of(folder, file) for file in set(named.values())})
-    (folder / "sparse").mkdir()
+    (folder / "sparse").mkdir(exist_ok=True)
     tables = {}
     for name, about in manifest.tables.items():
         overlay = RowOverlay(base.tables[name].dim)
@@ -74,7 +74,10 @@ def _write_table(path: Path, base: MappedTable, overlay: RowOverlay) -> Tuple[in
     newer = overlay.rows()
     older = sum(int((~overlay.known(part)).sum()) for ids, _ in base.shares for part in _parts(ids))
     count = older + newer[0].size
-    shapes = {"ids": (np.dtype(np.int64), (count,)), "weights": (np.dtype(np.float32), (count, base.dim))}
+    shapes: Dict[str, Tuple[np.dtype, Tuple[int, ...]]] = {
+        "ids": (np.dtype(np.int64), (count,)),
+        "weights": (np.dtype(np.float32), (count, base.dim)),
+    }
     with ArrayFile(path, shapes) as file:
         for ids, weights in _ascending(base, overlay, newer):
             file.append("ids", ids)

@@ -24,6 +24,7 @@ from mindspore_rec.serving.publication import Kind, PublicationError, Publicatio
 logger = logging.getLogger(__name__)
 
 CURRENT = "current"
+RELEASE = "release"  # somebody released what the gate holds back
 PUBLICATIONS = "publications"
 _NAME = re.compile(r"(\d{6,12})-(full|delta)")
 _WRITING, _REMOVING = ".writing-", ".removing-"
@@ -60,6 +61,10 @@ class PublicationFolder:
     def path_of(self, version: int, kind: Kind) -> Path:
         """Where a publication is, or would be."""
         return self.publications / f"{version:06d}-{kind}"
+
+    def number_of(self, path: Path) -> int:
+        """The version of a publication that is there."""
+        return int(path.name.partition("-")[0])
 
     def kinds(self) -> Dict[int, Tuple[Kind, ...]]:
         """What there is of each version, ascending; nothing is read."""
@@ -131,6 +136,18 @@ class PublicationFolder:
             raise PublicationError(f"{self.publications} has no version {version}")
         with published(self.path / CURRENT) as part:
             part.write_text(Current(version=version, pinned=pinned).model_dump_json() + "\n")
+
+    def take_release(self) -> bool:
+        """Whether somebody released what the gate holds back, since the last call.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        try:
+            (self.path / RELEASE).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def chain(self, version: int) -> Tuple[Path, List[Path]]:
         """The newest full publication up to a version, and the deltas after it up to that version.

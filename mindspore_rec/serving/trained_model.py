@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from mindspore import nn
 from pydantic import ValidationError
@@ -149,7 +149,12 @@ def _of_stream(
         settings = ModelConfig(**config)
     except ValidationError as error:
         raise CheckpointError(f"checkpoint {checkpoint.path}: config: {error.errors()[0]['msg']}") from None
-    return WideDeep(settings), NetworkInputs.of_fields(field_names(settings.num_fields, spec))
+    return WideDeep(settings), field_inputs(settings.num_fields)(spec)
+
+
+def field_inputs(count: int) -> Callable[[Mapping[str, Any]], NetworkInputs]:
+    """What the network of the stream trainer is given, of so many fields, by their feature spec."""
+    return lambda spec: NetworkInputs.of_fields(field_names(count, spec))
 
 
 def field_names(count: int, spec: Mapping[str, Any]) -> List[str]:
