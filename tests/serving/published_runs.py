@@ -19,7 +19,7 @@ from mindspore_rec.train.losses import LogLoss
 from mindspore_rec.train.window_monitor import WindowMonitor, sigmoid
 from tests.serving.trained_models import FIELDS, Stream, stream_batch, stream_config
 
-SPEC = FeatureSpec(name="little", dense_dim=2, slot_dim=FIELDS - 2)
+SPEC = FeatureSpec(dense_dim=2, slot_dim=FIELDS - 2)
 
 
 class States(Callback):
