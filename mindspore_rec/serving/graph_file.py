@@ -15,6 +15,7 @@ from mindspore_rec.serving.feeds import Feeds
 from mindspore_rec.serving.graph_parameters import parameter_name
 from mindspore_rec.serving.manifest import ROWS
 from mindspore_rec.serving.packed_network import PackedNetwork
+from mindspore_rec.train.graph_thread import one_graph_at_a_time
 
 SUFFIX = ".mindir"
 Shape = Tuple[int, ...]
@@ -68,7 +69,9 @@ class GraphWriter:
 
 
 class InferenceGraph:
-    """A graph that was loaded: a function of its inputs, float32 arrays, to its outputs. One thread at a time.
+    """A graph that was loaded: a function of its inputs, float32 arrays, to its outputs.
+
+    Whoever loads parameters sees to it that nobody asks meanwhile.
 
     Args:
         cell: the graph.
@@ -80,7 +83,9 @@ class InferenceGraph:
 
     def __call__(self, *given: np.ndarray) -> List[np.ndarray]:
         """Return the outputs of any number of rows."""
-        found = self._cell(*[Tensor(np.ascontiguousarray(array, np.float32)) for array in given])
+        inputs = [Tensor(np.ascontiguousarray(array, np.float32)) for array in given]
+        with one_graph_at_a_time:
+            found = self._cell(*inputs)
         return [part.asnumpy() for part in (found if isinstance(found, (tuple, list)) else (found,))]
 
     def load(self, dense: Arrays) -> None:

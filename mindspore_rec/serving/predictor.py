@@ -232,6 +232,12 @@ class Predictor:
             return
         if model is None or not self._advance(model, version):
             self._load(version)
+        elif self._newest_full(version) > model.base.number:
+            self._load(version)  # the same answers, without what lies over the older one
+
+    def _newest_full(self, version: int) -> int:
+        kinds = self._folder.kinds()
+        return max((number for number, there in kinds.items() if number <= version and "full" in there), default=0)
 
     def _advance(self, model: ServedModel, version: int) -> bool:
         """Take over the deltas up to a version; whether there are some, one after the other."""

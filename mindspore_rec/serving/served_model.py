@@ -70,6 +70,7 @@ class ServedModel:
         ExportError, CheckpointError: it is damaged or incomplete.
 
     Attributes:
+        base: version of the full publication.
         broken: there was no memory for a delta: it answers as before, and takes no other.
     """
 
@@ -80,7 +81,8 @@ class ServedModel:
             raise PublicationError(f"{folder}: its files are not those of its publication")
         self.graph = graph if graph is not None and graph.fits(self.export) else SharedGraph(self.export)
         self._changed = threading.Condition()
-        version, dense = Version.of(published), self.export.dense
+        self.base = version = Version.of(published)
+        dense = self.export.dense
         self._live, self._spare = (_Side(self._new_overlays(), dense, version) for _ in range(2))
         self._behind: List[Delta] = []  # what the spare side lacks
         self.broken = False

@@ -22,6 +22,9 @@ from mindspore_rec.train.subnormals import flush_subnormals, subnormals_flushed
 logger = logging.getLogger(__name__)
 LOWEST_PRIORITY = 19
 
+#: Held by whoever runs a graph: MindSpore 2.10 hangs where two threads of a process run one each at a time.
+one_graph_at_a_time = threading.Lock()
+
 
 def nothing() -> None:
     """Wait."""
@@ -48,13 +51,17 @@ class GraphThread:
             if not self._compiled:
                 begins("compile")
             with subnormals_flushed():
-                result = self.cell(*inputs)
+                result = self._run(*inputs)
             self._compiled = True
             meanwhile()
             return result
-        running = _thread().submit(self.cell, *inputs)
+        running = _thread().submit(self._run, *inputs)
         meanwhile()
         return running.result()
+
+    def _run(self, *inputs: Any) -> Any:
+        with one_graph_at_a_time:
+            return self.cell(*inputs)
 
 
 @cache
