@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Dict, Mapping, Optional
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-
-logger = logging.getLogger(__name__)
 
 CLOSE = {"Connection": "close"}
 LATER = {"Retry-After": "1"}
@@ -49,24 +46,27 @@ def json_response(body: Any, status: int = 200, headers: Optional[Mapping[str, s
     return Response(content, status, headers, "application/json")
 
 
-async def _on_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HttpError)  # noqa: S101  it is registered for these
-    return error.response()
+def handlers(model: str) -> Dict[Any, Any]:
+    """What Starlette calls with an exception, by its class.
 
+    Args:
+        model: path of the model, for those who ask for another.
+    """
 
-async def _on_no_route(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  likewise
-    message = {
-        404: f"{request.url.path}: no such route",
-        405: f"{request.method} {request.url.path}: expected {(error.headers or {}).get('Allow', 'another method')}",
-    }.get(error.status_code, error.detail)
-    return HttpError(error.status_code, message, headers=error.headers).response()
+    async def on_http_error(request: Request, error: HttpError) -> Response:
+        return error.response()
 
+    async def on_no_route(request: Request, error: HTTPException) -> Response:
+        path = request.url.path
+        hint = f"; expected {model} or {model}:predict" if path.startswith("/v1/models") else ""
+        message = {
+            404: f"{path}: no such route{hint}",
+            405: f"{request.method} {path}: expected {(error.headers or {}).get('Allow', 'another method')}",
+        }.get(error.status_code, error.detail)
+        return HttpError(error.status_code, message, headers=error.headers).response()
 
-async def _on_bug(request: Request, error: Exception) -> Response:
-    """The traceback is for our log: uvicorn writes it there."""
-    return HttpError(500, "internal error", headers=CLOSE).response()
+    async def on_bug(request: Request, error: Exception) -> Response:
+        """The traceback is for our log: uvicorn writes it there."""
+        return HttpError(500, "internal error", headers=CLOSE).response()
 
-
-HANDLERS: Dict[Any, Any] = {HttpError: _on_http_error, HTTPException: _on_no_route, Exception: _on_bug}
-"""For Starlette: by the class of the exception."""
+    return {HttpError: on_http_error, HTTPException: on_no_route, Exception: on_bug}

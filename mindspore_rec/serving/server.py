@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from typing import AsyncIterator, Callable, Optional, Sequence, TypeVar
+from typing import Any, AsyncIterator, Callable, Dict, Optional, Sequence, TypeVar
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 from mindspore_rec.config import UserError
 from mindspore_rec.serve_config import ServeConfig
 from mindspore_rec.serving.batching import Batcher
-from mindspore_rec.serving.http_errors import HANDLERS, LATER, HttpError, json_response
+from mindspore_rec.serving.http_errors import LATER, HttpError, handlers, json_response
 from mindspore_rec.serving.http_gate import Gate, read_token
 from mindspore_rec.serving.http_limits import InFlight, read_body
 from mindspore_rec.serving.predict_json import answer_of, parse_request
@@ -72,7 +72,10 @@ def create_app(
 
     gate = Middleware(Gate, token=token, in_flight=server.in_flight, on_answer=server.on_answer)
     app = Starlette(
-        routes=[*server.routes(), *routes], middleware=[gate], exception_handlers=HANDLERS, lifespan=lifespan
+        routes=[*server.routes(), *routes],
+        middleware=[gate],
+        exception_handlers=handlers(server.path),
+        lifespan=lifespan,
     )
     app.state.server = server
     return app
@@ -100,6 +103,7 @@ class ModelServer:
         self.predictor = predictor
         self.config = config
         self.in_flight = in_flight
+        self.path = f"/v1/models/{config.name}"
         self._has_token = has_token
         self._requests = RequestWindow()
         self._metrics = ServerMetrics(registry)
@@ -109,13 +113,11 @@ class ModelServer:
 
     def routes(self) -> Sequence[BaseRoute]:
         """All routes but those of others."""
-        model = f"/v1/models/{self.config.name}"
         return [
-            Route(f"{model}{_PREDICT}", self.predict, methods=["POST"]),
-            Route(f"{model}/versions/{{version}}{_PREDICT}", self.predict, methods=["POST"]),
-            Route(model, self.model_status),
-            Route(f"{model}/versions/{{version}}", self.model_status),
-            Route("/v1/models/{rest:path}", self.unknown_model, methods=["GET", "POST"]),
+            Route(f"{self.path}{_PREDICT}", self.predict, methods=["POST"]),
+            Route(f"{self.path}/versions/{{version}}{_PREDICT}", self.predict, methods=["POST"]),
+            Route(self.path, self.model_status),
+            Route(f"{self.path}/versions/{{version}}", self.model_status),
             Route("/v1/status", self.status),
             Route("/v1/rollback", self.rollback, methods=["POST"]),
             Route("/v1/follow", self.follow, methods=["POST"]),
@@ -182,14 +184,6 @@ class ModelServer:
         }
         return json_response({"model_version_status": [state]})
 
-    async def unknown_model(self, request: Request) -> Response:
-        """Answer for all other paths below /v1/models."""
-        asked = request.path_params["rest"]
-        expected = f"/v1/models/{self.config.name}"
-        raise HttpError(
-            404, f"/v1/models/{asked}: no such model or action; expected {expected} or {expected}{_PREDICT}"
-        )
-
     async def healthz(self, request: Request) -> Response:
         """Answer that the process lives."""
         return json_response({"status": "ok"})
@@ -205,13 +199,13 @@ class ModelServer:
 
     async def metrics(self, request: Request) -> Response:
         """Answer Prometheus."""
-        content = await run_in_threadpool(generate_latest, self._metrics.registry)
+        content: bytes = await run_in_threadpool(generate_latest, self._metrics.registry)
         return Response(content, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def status(self, request: Request) -> Response:
         """Answer the page and `top`."""
         waiting, requests = self._batcher.waiting_rows, self._requests.summary()
-        body = await run_in_threadpool(status_of, self.predictor, self.config.name, waiting, requests)
+        body: Dict[str, Any] = await run_in_threadpool(status_of, self.predictor, self.config.name, waiting, requests)
         return json_response(body)
 
     async def rollback(self, request: Request) -> Response:
