@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any, Callable, List, Optional, Sequence
 
 import numpy as np
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from mindspore_rec.config import UserError
 from mindspore_rec.serve_config import ServeConfig
@@ -22,6 +25,7 @@ from mindspore_rec.serving.prediction import Prediction, PredictorStatus, RawRow
 from mindspore_rec.serving.publication import PublicationManifest, TableUpdate
 from mindspore_rec.serving.server import create_app
 
+LARGE = 100_000_000  # bytes of an answer no buffer takes
 WEIGHTS = np.array([0.5, -0.25, 0.125], np.float32)
 
 
@@ -115,9 +119,17 @@ def main(folder: Path, keys: Sequence[str]) -> None:
             time.sleep(0.005)
 
     predictor.on_hold = hold
+
+    async def large(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(b"x" * LARGE)
+
     listener = listen(config)
     url = url_of(listener)
-    run_server(create_app(predictor, config), listener, lambda version: os.write(1, f"{version} {url}\n".encode()))
+    run_server(
+        create_app(predictor, config, [Route("/large", large)]),
+        listener,
+        lambda version: os.write(1, f"{version} {url}\n".encode()),
+    )
 
 
 if __name__ == "__main__":
