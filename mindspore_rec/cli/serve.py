@@ -20,7 +20,8 @@ from mindspore_rec.serving.http_server import listen, run_server, url_of
 from mindspore_rec.serving.server import create_app
 
 DESCRIPTION = "serve DIR --KEY VALUE ...: answer HTTP requests with the newest version of a folder of publications."
-SWITCH_SECONDS = 0.0005  # the event loop waits no longer for the thread that computes; Python's own is 5 ms
+
+logger = logging.getLogger(__name__)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -44,10 +45,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         sys.stdout.write(f"serving {config.name} version {version} on {url_of(listener)}\n")
         sys.stdout.flush()
 
-    sys.setswitchinterval(SWITCH_SECONDS)
     predictor = Predictor(
         Path(folder), follow=config.follow, poll_seconds=config.poll_seconds, dictionary=config.dictionary or ""
     )
+    if predictor.status().version is None:
+        logger.info("%s: nothing was published yet; waiting", folder)
     try:
         run_server(create_app(predictor, config), listener, ready)
     finally:

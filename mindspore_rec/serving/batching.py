@@ -14,7 +14,8 @@ from typing import Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, 
 import numpy as np
 
 from mindspore_rec.serving.http_errors import LATER, HttpError
-from mindspore_rec.serving.prediction import Prediction, RawRow
+from mindspore_rec.serving.prediction import Prediction
+from mindspore_rec.serving.raw_rows import RawRow
 
 Outcome = Union[Prediction, Exception]
 

@@ -12,7 +12,8 @@ import numpy as np
 import orjson
 
 from mindspore_rec.serving.http_errors import HttpError
-from mindspore_rec.serving.prediction import Prediction, RawRow
+from mindspore_rec.serving.prediction import Prediction
+from mindspore_rec.serving.raw_rows import RawRow
 
 SIGNATURES = ("", "serving_default")
 _KEYS = {"signature_name", "instances", "inputs"}

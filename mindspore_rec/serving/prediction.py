@@ -1,29 +1,26 @@
-"""What a predictor gives its callers: predictions with the version that made them, and its own status."""
+"""What a predictor gives its callers, and what the server needs of one; nothing here imports MindSpore."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
-from mindspore_rec.config import UserError
 from mindspore_rec.serving.publication import PublicationManifest
-
-RawRow = Union[str, bytes, Sequence[Any], Mapping[str, Any]]
-"""A TSV line, a list of its fields, or fields by name; a field that is missing or null is a missing value."""
+from mindspore_rec.serving.raw_rows import RawRow
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the model that answers.
+    """A state of a model.
 
     Attributes:
-        number: of its publication.
-        identity: of its state.
-        step: updates made.
-        data_time: time of the newest row it has seen, in milliseconds since 1970; None where unknown.
-        spec_digest: of the feature spec; empty where ids come from slot text.
+        number: of the publication.
+        identity: a name for the state.
+        step: updates it is made of.
+        data_time: of its newest row, in milliseconds since 1970; None where rows have none.
+        spec_digest: of its feature spec; empty where it has none.
     """
 
     number: int
@@ -32,32 +29,23 @@ class Version:
     data_time: Optional[int]
     spec_digest: str
 
+    @classmethod
+    def of(cls, manifest: PublicationManifest) -> Version:
+        """That of a publication."""
+        return cls(manifest.version, manifest.identity, manifest.step, manifest.data_time, manifest.spec_digest)
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of rows.
+    """An answer.
 
     Attributes:
-        outputs: by name, float32 [rows, ...].
-        version: that answered all of them.
+        outputs: float32 [n, ...] by name.
+        version: that all rows were answered with.
     """
 
     outputs: Dict[str, np.ndarray]
     version: Version
-
-
-class RowError(UserError):
-    """A raw row cannot be read.
-
-    Args:
-        row: its number among the rows of the call.
-        reason: why not.
-    """
-
-    def __init__(self, row: int, reason: str) -> None:
-        super().__init__(f"row {row}: {reason}")
-        self.row = row
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -65,17 +53,20 @@ class PredictorStatus:
     """What a predictor is doing.
 
     Attributes:
-        version: that answers; None before the first.
-        following: it takes new versions as they come.
-        newest: newest version it has seen, 0 where there is none.
-        refused: why that was not taken; empty: it was, or nothing is newer.
-        loaded_at: when `version` began to answer, in seconds since 1970.
-        click_to_servable: seconds from a click to a model that has learned of it, p50 and p99; nan where unknown.
+        version: that it answers with; None before there is one.
+        following: whether it takes over new publications.
+        pinned: somebody chose that publication; the trainer does not move it.
+        newest: number of the newest publication that servers are to answer with; 0: none.
+        refused: why it does not answer with that; empty where it does, or is about to.
+        loaded_at: when it began to answer with its version, in seconds since 1970.
+        click_to_servable: median and 99th percentile of the seconds from an event to the moment that requests were
+            answered by what was learned of it, over the newest publications; NaN where unknown.
         tables: rows by table.
     """
 
     version: Optional[Version]
     following: bool
+    pinned: bool
     newest: int
     refused: str
     loaded_at: float
@@ -87,27 +78,25 @@ class PredictorLike(Protocol):
     """What the server needs of a predictor. Any thread may call."""
 
     def predict(self, rows: Sequence[RawRow]) -> Prediction:
-        """Predict; one version for all rows.
+        """Answer rows, all with one version.
 
         Raises:
-            RowError: a row cannot be read.
+            RowError: one cannot be read.
+            UserError: nothing was published yet.
         """
 
     def status(self) -> PredictorStatus:
-        """What it is doing."""
+        """What it is doing now; waits for nothing."""
 
     def publications(self) -> List[PublicationManifest]:
-        """What has been published, newest last."""
+        """What the publications say of themselves, oldest first."""
 
     def rollback(self, version: int) -> Version:
-        """Answer with a version until `follow` is called.
+        """Answer with an earlier version, and stay there until `follow`.
 
         Raises:
-            UserError: there is no such version, or it cannot be loaded.
+            UserError: it is not there, or cannot be loaded.
         """
 
     def follow(self) -> None:
-        """Take new versions as they come."""
-
-    def close(self) -> None:
-        """Stop following and release what is loaded."""
+        """Follow what is published again."""

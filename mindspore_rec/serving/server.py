@@ -26,7 +26,8 @@ from mindspore_rec.serving.http_errors import LATER, HttpError, handlers, json_r
 from mindspore_rec.serving.http_gate import Gate, read_token
 from mindspore_rec.serving.http_limits import InFlight, read_body
 from mindspore_rec.serving.predict_json import answer_of, parse_request
-from mindspore_rec.serving.prediction import Prediction, PredictorLike, RowError
+from mindspore_rec.serving.prediction import Prediction, PredictorLike
+from mindspore_rec.serving.raw_rows import RowError
 from mindspore_rec.serving.request_window import RequestWindow
 from mindspore_rec.serving.server_metrics import PredictorMetrics, ServerMetrics
 from mindspore_rec.serving.server_status import status_of

@@ -32,6 +32,7 @@ def status_of(predictor: PredictorLike, name: str, waiting_rows: int, requests: 
         "spec_digest": version.spec_digest if version else None,
         "loaded_at": status.loaded_at if version else None,
         "following": status.following,
+        "pinned": status.pinned,
         "newest": status.newest,
         "refused": status.refused,
         "tables": status.tables,

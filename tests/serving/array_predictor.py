@@ -21,8 +21,9 @@ from starlette.routing import Route
 from mindspore_rec.config import UserError
 from mindspore_rec.serve_config import ServeConfig
 from mindspore_rec.serving.http_server import listen, run_server, url_of
-from mindspore_rec.serving.prediction import Prediction, PredictorStatus, RawRow, RowError, Version
+from mindspore_rec.serving.prediction import Prediction, PredictorStatus, Version
 from mindspore_rec.serving.publication import PublicationManifest, TableUpdate
+from mindspore_rec.serving.raw_rows import RawRow, RowError
 from mindspore_rec.serving.server import create_app
 
 LARGE = 100_000_000  # bytes of an answer no buffer takes
@@ -71,7 +72,9 @@ class ArrayPredictor:
     def status(self) -> PredictorStatus:
         times = (1.5, 2.5) if self.served else (float("nan"), float("nan"))
         refused = "" if self.served or not self.newest else "damaged"
-        return PredictorStatus(self.served, self.following, self.newest, refused, 1_700_000_100.0, times, {"deep": 7})
+        return PredictorStatus(
+            self.served, self.following, False, self.newest, refused, 1_700_000_100.0, times, {"deep": 7}
+        )
 
     def publications(self) -> List[PublicationManifest]:
         return [

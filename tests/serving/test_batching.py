@@ -10,7 +10,8 @@ import pytest
 
 from mindspore_rec.serving.batching import Batcher
 from mindspore_rec.serving.http_errors import HttpError
-from mindspore_rec.serving.prediction import Prediction, RawRow
+from mindspore_rec.serving.prediction import Prediction
+from mindspore_rec.serving.raw_rows import RawRow
 from tests.serving.array_predictor import ArrayPredictor, version_of
 
 

@@ -302,7 +302,7 @@ def test_status_for_the_page(client: TestClient) -> None:
     assert status == {
         "name": "criteo", "version": 12, "identity": version_of(12).identity, "step": 1200,
         "data_time": 1_700_000_000_012, "spec_digest": "d", "loaded_at": 1_700_000_100.0, "following": True,
-        "newest": 12, "refused": "", "tables": {"deep": 7}, "click_to_servable_p50_s": 1.5,
+        "pinned": False, "newest": 12, "refused": "", "tables": {"deep": 7}, "click_to_servable_p50_s": 1.5,
         "click_to_servable_p99_s": 2.5, "waiting_rows": 0,
     }  # fmt: skip
 
