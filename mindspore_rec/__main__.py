@@ -16,6 +16,7 @@ COMMANDS = {
     "table": "say what a checkpoint knows of an embedding table, or of one id",
     "export": "make a model that answers requests of a checkpoint",
     "consistency": "compare an exported model with the network it was made of, row by row",
+    "serve": "answer HTTP requests with the newest version of a model that is being trained",
     "channel": "make the keys of a channel between hosts",
     "chaos": "kill every part of the pipeline many times, and show that no row is lost or doubled",
     "streaming-demo": "train pass by pass while data arrive, with the trainer killed on the way",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, List, Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -18,54 +17,16 @@ from mindspore_rec.serving.click_to_servable import ClickToServable
 from mindspore_rec.serving.data_rows import engine_of, fed
 from mindspore_rec.serving.delta import read_delta
 from mindspore_rec.serving.exported_model import ExportedModel
+from mindspore_rec.serving.prediction import Prediction, PredictorStatus, Version
 from mindspore_rec.serving.publication import PublicationError, PublicationManifest
 from mindspore_rec.serving.publication_folder import PublicationFolder
 from mindspore_rec.serving.raw_rows import FieldRows, RawRow, RowReader, SlotObjects
-from mindspore_rec.serving.served_model import ServedModel, Version
+from mindspore_rec.serving.served_model import ServedModel
 
 logger = logging.getLogger(__name__)
 
 _WARM_ROWS = (1, 100)
 _LONGEST_WAIT = 5.0  # seconds between two tries to take what is refused
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """An answer.
-
-    Attributes:
-        outputs: float32 [n, ...] by name.
-        version: that all rows were answered with.
-    """
-
-    outputs: Dict[str, np.ndarray]
-    version: Version
-
-
-@dataclass(frozen=True)
-class PredictorStatus:
-    """What a predictor is doing.
-
-    Attributes:
-        version: that it answers with; None before there is one.
-        following: whether it takes over new publications.
-        pinned: somebody chose that publication; the trainer does not move it.
-        newest: number of the newest publication that servers are to answer with; 0: none.
-        refused: why it does not answer with that; empty where it does, or is about to.
-        loaded_at: when it began to answer with its version, in seconds since 1970.
-        click_to_servable: median and 99th percentile of the seconds from an event to the moment that requests were
-            answered by what was learned of it, over the newest publications; NaN where unknown.
-        tables: rows by table.
-    """
-
-    version: Optional[Version]
-    following: bool
-    pinned: bool
-    newest: int
-    refused: str
-    loaded_at: float
-    click_to_servable: Tuple[float, float]
-    tables: Dict[str, int]
 
 
 class Predictor:

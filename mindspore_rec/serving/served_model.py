@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple, Union
 
@@ -21,32 +20,9 @@ from mindspore_rec.serving.delta import Delta
 from mindspore_rec.serving.exported_model import ExportedModel, Lookup, read_export
 from mindspore_rec.serving.graph_file import InferenceGraph
 from mindspore_rec.serving.mapped_table import MappedTable
-from mindspore_rec.serving.publication import PublicationError, PublicationManifest, read_publication
+from mindspore_rec.serving.prediction import Version
+from mindspore_rec.serving.publication import PublicationError, read_publication
 from mindspore_rec.serving.row_overlay import RowOverlay
-
-
-@dataclass(frozen=True)
-class Version:
-    """A state of a model.
-
-    Attributes:
-        number: of the publication.
-        identity: a name for the state.
-        step: updates it is made of.
-        data_time: of its newest row, in milliseconds since 1970; None where rows have none.
-        spec_digest: of its feature spec; empty where it has none.
-    """
-
-    number: int
-    identity: str
-    step: int
-    data_time: Optional[int]
-    spec_digest: str
-
-    @classmethod
-    def of(cls, manifest: PublicationManifest) -> Version:
-        """That of a publication."""
-        return cls(manifest.version, manifest.identity, manifest.step, manifest.data_time, manifest.spec_digest)
 
 
 class _Side:
