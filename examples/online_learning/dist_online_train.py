@@ -16,7 +16,7 @@ from typing import ContextManager
 
 from online_train import DEFAULT_CONFIG, train
 
-from mindspore_rec.checkpoint.store import CheckpointStore
+from mindspore_rec.checkpoint.folder_lock import held_folders
 from mindspore_rec.cli.options import load, run_cli
 from mindspore_rec.config import ConfigError, TrainConfig
 from mindspore_rec.distributed.ranks import Ranks, open_exchange
@@ -37,7 +37,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until training takes over both
     held: ContextManager[None] = nullcontext()
     if ranks.rank == 0:
-        held = CheckpointStore(Path(config.checkpoint_path)).held()
+        held = held_folders(checkpoint_path=config.checkpoint_path, publish_path=config.publish_path)
     try:
         with held:
             exchange = open_exchange(ranks)

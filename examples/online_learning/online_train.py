@@ -14,6 +14,7 @@ import signal
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from mindspore_rec.checkpoint.folder_lock import held_folders
 from mindspore_rec.checkpoint.store import CheckpointStore
 from mindspore_rec.cli.options import load, run_cli
 from mindspore_rec.config import ModelConfig, TrainConfig
@@ -133,7 +134,7 @@ def main() -> int:
     setup_logging()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until training takes over both
     try:
-        with CheckpointStore(Path(config.checkpoint_path)).held():
+        with held_folders(checkpoint_path=config.checkpoint_path, publish_path=config.publish_path):
             summary = train(config)
     except KeyboardInterrupt:
         logger.info("stopped before training began")

@@ -148,6 +148,4 @@ def _check_sum(path: Path, file: str, checksum: Checksum, sums: Mapping[str, str
 
 
 def _damaged(path: Path, file: str, checksum: Checksum) -> CheckpointError:
-    return CheckpointError(
-        f"checkpoint {path}: {file} is damaged: its checksum is not that of {checksum.list_name}"
-    )
+    return CheckpointError(f"checkpoint {path}: {file} is damaged: its checksum is not that of {checksum.list_name}")

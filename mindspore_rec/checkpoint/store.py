@@ -6,12 +6,8 @@ whole ones and at most a `.writing-*` or `.removing-*` folder, which the next wr
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import shutil
-import socket
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, List, Optional, Union
@@ -20,6 +16,7 @@ from mindspore_rec.checkpoint.array_file import sync_folder
 from mindspore_rec.checkpoint.capture import Capture, whole
 from mindspore_rec.checkpoint.chain import read_state
 from mindspore_rec.checkpoint.errors import CheckpointError
+from mindspore_rec.checkpoint.folder_lock import held_folder
 from mindspore_rec.checkpoint.format import Checkpoint, folder_name, manifest_of, order_of, step_of
 from mindspore_rec.checkpoint.parts import Part, collect_parts, leave_part
 from mindspore_rec.checkpoint.writing import write_groups, write_manifest
@@ -27,9 +24,7 @@ from mindspore_rec.kill_points import reached
 
 logger = logging.getLogger(__name__)
 
-LOCK = ".lock"
 _WRITING, _REMOVING = ".writing-", ".removing-"
-_MAX_HOLDER = 200
 
 
 class CheckpointStore:
@@ -151,31 +146,12 @@ class CheckpointStore:
 
     @contextmanager
     def held(self, key: str = "checkpoint_path") -> Iterator[None]:
-        """Keep other processes from training into this folder, as long as the block lasts or the process lives.
-
-        Args:
-            key: of the configuration that names the folder.
+        """Keep other processes from training into this folder; see `held_folder`.
 
         Raises:
-            CheckpointError: another process holds it, and the message says which; or it cannot be written.
+            CheckpointError: another process holds it, or it cannot be written.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            opened = (self.folder / LOCK).open("a+")
-        except OSError as error:
-            raise CheckpointError(
-                f"{key} = {str(self.folder)!r}: expected a folder that can be written: {error.strerror}"
-            ) from None
-        with opened as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                holder = lock.read(_MAX_HOLDER).strip() or "another process"
-                raise CheckpointError(f"{key} = {str(self.folder)!r} is in use by {holder}") from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-            lock.flush()
+        with held_folder(self.folder, key):
             yield
 
 
