@@ -213,7 +213,15 @@ class GateConfig(Section):
     gate_warmup: int = Field(20, ge=2, le=100000, description="intervals judged before anything is held back")
 
 
-class TrainConfig(ChannelConfig, ModelConfig, PublishConfig):
+class MonitorConfig(Section):
+    """Where the trainer's figures can be seen."""
+
+    metrics_port: int = Field(0, ge=0, le=65535, description="port where Prometheus reads metrics; 0: none")
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="address that this port is bound to")
+    tensorboard_path: Optional[str] = Field(None, min_length=1, description="folder of TensorBoard events; null: none")
+
+
+class TrainConfig(ChannelConfig, ModelConfig, PublishConfig, MonitorConfig):
     """The training service."""
 
     device_target: Literal["CPU", "GPU"] = Field("CPU", description="where the dense part runs")

@@ -41,6 +41,7 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     from mindspore_rec.serving.publication_folder import PublicationFolder
     from mindspore_rec.serving.publisher import Publisher
     from mindspore_rec.serving.trained_model import field_inputs
+    from mindspore_rec.monitor.callbacks import monitors
     from mindspore_rec.train.device import use_device
     from mindspore_rec.train.guard import NonFiniteGuard
     from mindspore_rec.train.hoist import lookup_cells
@@ -94,8 +95,9 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     if config.publish_path:
         folder, inputs = PublicationFolder(Path(config.publish_path)), field_inputs(config.num_fields)
         callbacks.append(Publisher(folder, model, config, inputs, {"config": about}, window))
+    tables = {lookup.table_name: lookup.table for lookup in lookup_cells(network)}
     if ranks.rank == 0:
-        callbacks.append(progress)
+        callbacks += [progress, *monitors(config, window, tables, checkpoint)]
     if ranks.size > 1:  # a shard does not know how many rows the others have
         callbacks.append(StopAfter(model.progress, config.max_rows))
     try:
@@ -109,7 +111,7 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
         dataset.close()
 
     first, last = window.first_window(), window.metrics()
-    tables = {lookup.table_name: lookup.table.stats() for lookup in lookup_cells(network)}
+    found = {name: table.stats() for name, table in tables.items()}
     return {
         "rows_trained": model.progress.rows_trained,
         "rows_rejected": model.progress.rows_rejected,
@@ -119,8 +121,8 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
         "logloss": last.log_loss if last.rows else None,
         "samples_per_s": round(progress.samples_per_s, 1),
         "tables": {
-            name: {"rows": found.rows, "mib": found.nbytes >> 20, "evicted": found.evicted, "refused": found.refused}
-            for name, found in tables.items()
+            name: {"rows": stats.rows, "mib": stats.nbytes >> 20, "evicted": stats.evicted, "refused": stats.refused}
+            for name, stats in found.items()
         },
         "checkpoint": str(checkpoint.last_path) if checkpoint.last_path else None,
         "last_window_source_rows": monitor.source_rows,

@@ -6,6 +6,7 @@ import pytest
 from mindspore_rec.config import GateConfig
 from mindspore_rec.metrics import auc, calibration, log_loss
 from mindspore_rec.serving.gate import PublicationGate
+from tests.source_tree import REPOSITORY
 
 INTERVALS = 100
 
@@ -196,3 +197,9 @@ def test_a_state_that_is_none_is_refused(part):
     if part != "verdict":
         with pytest.raises(ValueError, match="gate"):
             PublicationGate(config()).load_state({**state, part: state[part][:1]})
+
+
+def test_keys_are_those_of_the_document():
+    text = (REPOSITORY / "docs" / "gate.md").read_text("utf-8")
+    for key, field in GateConfig.model_fields.items():
+        assert f"| `{key}` | {field.default} | {field.description} |\n" in text
