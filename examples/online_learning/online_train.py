@@ -38,10 +38,10 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     from mindspore_rec import RecModel
     from mindspore_rec.metrics.progressive import ProgressiveWindow
     from mindspore_rec.models.rank.wide_deep.model import WideDeep
+    from mindspore_rec.monitor.callbacks import monitors
     from mindspore_rec.serving.publication_folder import PublicationFolder
     from mindspore_rec.serving.publisher import Publisher
     from mindspore_rec.serving.trained_model import field_inputs
-    from mindspore_rec.monitor.callbacks import monitors
     from mindspore_rec.train.device import use_device
     from mindspore_rec.train.guard import NonFiniteGuard
     from mindspore_rec.train.hoist import lookup_cells

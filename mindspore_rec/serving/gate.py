@@ -7,6 +7,7 @@ must not fall below its band, log loss not rise above, and calibration do neithe
 from __future__ import annotations
 
 import math
+import threading
 from typing import Dict, List, Mapping
 
 import numpy as np
@@ -21,7 +22,7 @@ _SUMS = ("rows", "clicks", *FIGURES)
 
 
 class PublicationGate:
-    """Judges one publication after another.
+    """Judges one publication after another. Any thread may call its methods.
 
     An interval, the rows between two publications, is judged by itself. Intervals that are too short are gathered, and
     the verdict before holds meanwhile. What is outside a band moves none of them: a model that stays bad stays held
@@ -36,6 +37,7 @@ class PublicationGate:
 
     def __init__(self, config: GateConfig) -> None:
         self._config = config
+        self._lock = threading.Lock()  # publications are judged in one thread, checkpoints taken in another
         given = config.gate_weight, config.gate_width, config.gate_warmup, config.gate_tolerance
         self._bands = {
             "auc": ControlBand(*given, upper=False),
@@ -58,6 +60,50 @@ class PublicationGate:
         """
         if not self._config.gate_width:
             return ""
+        with self._lock:
+            return self._judge(metrics)
+
+    def release(self) -> None:
+        """Somebody says that the model is as it should be: begin anew, with a new warm-up, at what is seen from now."""
+        with self._lock:
+            self.verdict = ""
+            for band in self._bands.values():
+                band.reset()
+            self._forget_rows()
+
+    def state(self) -> Dict[str, np.ndarray]:
+        """Return all that a restarted trainer goes on with, for a checkpoint.
+
+        Returns:
+            bands float64[4, 3], of AUC, log loss, calibration and rate of clicks; gathered float64[2, 5], sums of rows,
+            clicks and figures, and the rows in each; verdict uint8[n], UTF-8.
+        """
+        with self._lock:
+            sums = [[part[name] for name in _SUMS] for part in (self._sums, self._known)]
+            return {
+                "bands": np.stack([self._bands[name].state() for name in _BANDS]),
+                "gathered": np.array(sums, np.float64),
+                "verdict": np.frombuffer(self.verdict.encode(), np.uint8).copy(),
+            }
+
+    def load_state(self, state: Dict[str, np.ndarray]) -> None:
+        """Take over what `state` returned, whatever the configuration was.
+
+        Raises:
+            ValueError: it is none.
+            KeyError: a part is missing.
+        """
+        bands, gathered = state["bands"], state["gathered"]
+        if bands.shape != (len(_BANDS), 3) or gathered.shape != (2, len(_SUMS)):
+            raise ValueError(f"gate: no state has bands of {bands.shape} and rows of {gathered.shape}")
+        verdict = state["verdict"].tobytes().decode()
+        with self._lock:
+            for name, band in zip(_BANDS, bands):
+                self._bands[name].load_state(band)
+            self._sums, self._known = (dict(zip(_SUMS, part.tolist())) for part in gathered)
+            self.verdict = verdict
+
+    def _judge(self, metrics: Mapping[str, float]) -> str:
         self._gather(metrics)
         if self._rows < self._config.gate_min_rows:
             return self.verdict
@@ -73,42 +119,6 @@ class PublicationGate:
         self._forget_rows()
         self.verdict = "; ".join(reasons)
         return self.verdict
-
-    def release(self) -> None:
-        """Somebody says that the model is as it should be: begin anew, with a new warm-up, at what is seen from now."""
-        self.verdict = ""
-        for band in self._bands.values():
-            band.reset()
-        self._forget_rows()
-
-    def state(self) -> Dict[str, np.ndarray]:
-        """Return all that a restarted trainer goes on with, for a checkpoint.
-
-        Returns:
-            bands float64[4, 3], of AUC, log loss, calibration and rate of clicks; gathered float64[2, 5], sums of rows,
-            clicks and figures, and the rows in each; verdict uint8[n], UTF-8.
-        """
-        return {
-            "bands": np.stack([self._bands[name].state() for name in _BANDS]),
-            "gathered": np.array([[part[name] for name in _SUMS] for part in (self._sums, self._known)], np.float64),
-            "verdict": np.frombuffer(self.verdict.encode(), np.uint8).copy(),
-        }
-
-    def load_state(self, state: Dict[str, np.ndarray]) -> None:
-        """Take over what `state` returned, whatever the configuration was.
-
-        Raises:
-            ValueError: it is none.
-            KeyError: a part is missing.
-        """
-        bands, gathered = state["bands"], state["gathered"]
-        if bands.shape != (len(_BANDS), 3) or gathered.shape != (2, len(_SUMS)):
-            raise ValueError(f"gate: no state has bands of {bands.shape} and rows of {gathered.shape}")
-        verdict = state["verdict"].tobytes().decode()
-        for name, band in zip(_BANDS, bands):
-            self._bands[name].load_state(band)
-        self._sums, self._known = (dict(zip(_SUMS, part.tolist())) for part in gathered)
-        self.verdict = verdict
 
     @property
     def _rows(self) -> float:
