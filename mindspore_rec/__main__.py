@@ -15,6 +15,7 @@ COMMANDS = {
     "checkpoint": "list checkpoints, or verify every byte of them",
     "table": "say what a checkpoint knows of an embedding table, or of one id",
     "export": "make a model that answers requests of a checkpoint",
+    "publications": "list publications, choose what servers answer with, or verify every byte of them",
     "consistency": "compare an exported model with the network it was made of, row by row",
     "channel": "make the keys of a channel between hosts",
     "chaos": "kill every part of the pipeline many times, and show that no row is lost or doubled",
