@@ -221,7 +221,7 @@ class MonitorConfig(Section):
     tensorboard_path: Optional[str] = Field(None, min_length=1, description="folder of TensorBoard events; null: none")
 
 
-class TrainConfig(ChannelConfig, ModelConfig, PublishConfig, MonitorConfig):
+class TrainConfig(ChannelConfig, ModelConfig, PublishConfig, GateConfig, MonitorConfig):
     """The training service."""
 
     device_target: Literal["CPU", "GPU"] = Field("CPU", description="where the dense part runs")
