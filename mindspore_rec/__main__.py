@@ -15,6 +15,7 @@ COMMANDS = {
     "checkpoint": "list checkpoints, or verify every byte of them",
     "table": "say what a checkpoint knows of an embedding table, or of one id",
     "export": "make a model that answers requests of a checkpoint",
+    "publications": "list publications, choose what servers answer with, or verify every byte of them",
     "consistency": "compare an exported model with the network it was made of, row by row",
     "serve": "answer HTTP requests with the newest version of a model that is being trained",
     "channel": "make the keys of a channel between hosts",

@@ -203,7 +203,25 @@ class PublishConfig(Section):
     )
 
 
-class TrainConfig(ChannelConfig, ModelConfig, PublishConfig):
+class GateConfig(Section):
+    """When a publication is held back: its figures are outside of what those before it let expect."""
+
+    gate_width: float = Field(6.0, ge=0, le=100, description="standard deviations to the ends of a band; 0: no gate")
+    gate_tolerance: float = Field(0.01, ge=0, le=1, description="share of a figure by which it may change anyway")
+    gate_weight: float = Field(0.1, gt=0, le=1, description="of the newest interval in its mean and deviation")
+    gate_min_rows: int = Field(10000, ge=1, description="rows to judge by; shorter intervals are gathered")
+    gate_warmup: int = Field(20, ge=2, le=100000, description="intervals judged before anything is held back")
+
+
+class MonitorConfig(Section):
+    """Where the trainer's figures can be seen."""
+
+    metrics_port: int = Field(0, ge=0, le=65535, description="port where Prometheus reads metrics; 0: none")
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="address that this port is bound to")
+    tensorboard_path: Optional[str] = Field(None, min_length=1, description="folder of TensorBoard events; null: none")
+
+
+class TrainConfig(ChannelConfig, ModelConfig, PublishConfig, GateConfig, MonitorConfig):
     """The training service."""
 
     device_target: Literal["CPU", "GPU"] = Field("CPU", description="where the dense part runs")

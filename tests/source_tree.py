@@ -15,7 +15,10 @@ GENERATED = {"__pycache__", "run", "log", "checkpoints", "build", "dist", "kerne
 MINDSPORE_ROOMS = ("models", "train", "serving")
 MINDSPORE_MODULES = tuple(
     f"{PACKAGE}.{name}"
-    for name in ("embedding.lookup", "stream.dataset", "data.mindrecord", "distributed.framework_exchange")
+    for name in (
+        *("embedding.lookup", "stream.dataset", "data.mindrecord", "distributed.framework_exchange"),
+        *("monitor.trainer_monitor", "monitor.callbacks"),  # callbacks of the framework
+    )
 )
 
 

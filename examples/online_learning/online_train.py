@@ -39,6 +39,9 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     from mindspore_rec import RecModel
     from mindspore_rec.metrics.progressive import ProgressiveWindow
     from mindspore_rec.models.rank.wide_deep.model import WideDeep
+    from mindspore_rec.monitor.callbacks import monitors
+    from mindspore_rec.monitor.publication_figures import PublicationFigures
+    from mindspore_rec.serving.gate import PublicationGate
     from mindspore_rec.serving.publication_folder import PublicationFolder
     from mindspore_rec.serving.publisher import Publisher
     from mindspore_rec.serving.trained_model import field_inputs
@@ -77,8 +80,9 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     window = ProgressiveWindow(config.metrics_window)
     audit_file = store.folder / "audit" if ranks.rank == 0 else None
     audits = {"audit": RowAudit(audit_file, ranks)} if config.audit_rows else {}
+    gates = {"gate": PublicationGate(config)} if config.publish_path else {}
     about = config.model_dump(mode="json", include=set(ModelConfig.model_fields))
-    state = TrainerState(model, window, about, audits)
+    state = TrainerState(model, window, about, {**audits, **gates})
     restored = resume(config.resume, store, state)
 
     dataset = shard_dataset(config, ranks, ranks.size - servers, model.progress)
@@ -92,11 +96,15 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
     )
     progress = ProgressLine(window, config.report_seconds)
     callbacks: List[Callback] = [monitor, *audits.values(), checkpoint]
+    published = None
     if config.publish_path:
         folder, inputs = PublicationFolder(Path(config.publish_path)), field_inputs(config.num_fields)
-        callbacks.append(Publisher(folder, model, config, inputs, {"config": about}, window))
+        publisher = Publisher(folder, model, config, inputs, {"config": about}, window, gates["gate"])
+        callbacks.append(publisher)
+        published = PublicationFigures(publisher)
+    tables = {lookup.table_name: lookup.table for lookup in lookup_cells(network)}
     if ranks.rank == 0:
-        callbacks.append(progress)
+        callbacks += [progress, *monitors(config, window, tables, checkpoint, published)]
     if ranks.size > 1:  # a shard does not know how many rows the others have
         callbacks.append(StopAfter(model.progress, config.max_rows))
     try:
@@ -110,7 +118,7 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
         dataset.close()
 
     first, last = window.first_window(), window.metrics()
-    tables = {lookup.table_name: lookup.table.stats() for lookup in lookup_cells(network)}
+    found = {name: table.stats() for name, table in tables.items()}
     return {
         "rows_trained": model.progress.rows_trained,
         "rows_rejected": model.progress.rows_rejected,
@@ -120,8 +128,8 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
         "logloss": last.log_loss if last.rows else None,
         "samples_per_s": round(progress.samples_per_s, 1),
         "tables": {
-            name: {"rows": found.rows, "mib": found.nbytes >> 20, "evicted": found.evicted, "refused": found.refused}
-            for name, found in tables.items()
+            name: {"rows": stats.rows, "mib": stats.nbytes >> 20, "evicted": stats.evicted, "refused": stats.refused}
+            for name, stats in found.items()
         },
         "checkpoint": str(checkpoint.last_path) if checkpoint.last_path else None,
         "last_window_source_rows": monitor.source_rows,

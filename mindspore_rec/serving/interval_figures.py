@@ -92,6 +92,7 @@ def figures_of(interval: Interval, window: ProgressiveWindow, others: Mapping[st
     if interval.seconds > 0:
         found["samples_per_s"] = interval.rows / interval.seconds
     if interval.labels.size:
+        found["clicks"] = float(interval.labels.sum())
         found["log_loss"] = log_loss(interval.labels, interval.probabilities)
         found["calibration"] = calibration(interval.labels, interval.probabilities)
         if 0 < interval.labels.mean() < 1:

@@ -9,6 +9,7 @@ A publication gets its name when it is written whole; `current` is replaced in o
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shutil
@@ -136,6 +137,15 @@ class PublicationFolder:
             raise PublicationError(f"{self.publications} has no version {version}")
         with published(self.path / CURRENT) as part:
             part.write_text(Current(version=version, pinned=pinned).model_dump_json() + "\n")
+
+    def leave_release(self, version: int) -> None:
+        """Tell the trainer that the gate is to begin anew: somebody says that this version is good.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with published(self.path / RELEASE) as part:
+            part.write_text(json.dumps({"version": version}) + "\n")
 
     def take_release(self) -> bool:
         """Whether somebody released what the gate holds back, since the last call.

@@ -63,6 +63,7 @@ class OnlineCheckpoint(Callback):
 
     Attributes:
         last_path: newest checkpoint written; None before.
+        last_seconds: it took to write that one.
         last_stall: seconds that training waited for the last one to begin.
     """
 
@@ -78,7 +79,7 @@ class OnlineCheckpoint(Callback):
     ) -> None:
         super().__init__()
         self.last_path: Optional[Path] = None
-        self.last_stall = 0.0
+        self.last_seconds = self.last_stall = 0.0
         self._store, self._state, self._full, self._delta, self._clock = store, state, full, delta, clock
         self._restored = restored
         self._exchange = state.exchange
@@ -163,7 +164,7 @@ class OnlineCheckpoint(Callback):
             logger.error("no checkpoint was written to %s: %s; training goes on", self._store.folder, written.error)
             return
         self._parent = Parent(step=written.step, digest=written.manifest.digest)
-        self._written_step, self.last_path = written.step, written.path
+        self._written_step, self.last_path, self.last_seconds = written.step, written.path, written.seconds
         stall = 1000 * self.last_stall
         logger.info("checkpoint %s (%.2f s, training waited %.0f ms)", written.path, written.seconds, stall)
 
