@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 from contextlib import nullcontext
-from pathlib import Path
 from typing import ContextManager
 
 from online_train import DEFAULT_CONFIG, train
