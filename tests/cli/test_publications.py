@@ -115,7 +115,8 @@ def flip(path):
         (lambda file: file.write_bytes(b""), "no file of 1048576 bytes"),
         (lambda file: file.unlink(), "not the files it was written with: dense/parameters"),
         (lambda file: (file.parent / "more").write_text("x"), "not the files it was written with: dense/more"),
-        (lambda file: file.rename(file.parent / "a") and file.symlink_to("a"), "not the files"),
+        (lambda file: (file.parent / "more").symlink_to(file.parent), "not the files it was written with: dense/more"),
+        (lambda file: file.rename(file.parents[3] / "a") and file.symlink_to(file.parents[3] / "a"), "is no file of"),
         (lambda file: (file.parents[1] / PUBLICATION).write_text("{}"), "is no publication"),
     ],
 )

@@ -51,6 +51,18 @@ class Noted:
         self.closed += 1
 
 
+class Losses(WindowMonitor):
+    """Keeps the loss of each step besides."""
+
+    def __init__(self, window):
+        super().__init__(window)
+        self.seen = []
+
+    def on_train_step_end(self, run_context):
+        super().on_train_step_end(run_context)
+        self.seen.append(run_context.original_args().step_result.loss)
+
+
 @pytest.fixture(scope="module")
 def model():
     network = OneTable()
@@ -70,10 +82,13 @@ def test_reports_come_every_few_seconds_and_at_the_end(model):
     noted, begun = Noted(), model.progress.rows_trained
     # two looks at the clock a step: when it begins and when it ends
     monitor = TrainerMonitor([noted], every_seconds=3.0, clock=Clock(0.5), now=lambda: 1000.0)
-    train(model, 8, monitor)
+    losses = Losses(ProgressiveWindow(8))
+    train(model, 8, losses, monitor)
     assert noted.begun == [begun]
     assert noted.steps == [0.5] * 8
     assert [figures.rows - begun for figures in noted.reports] == [96, 192, 256]
+    for figures, seen in zip(noted.reports, (losses.seen[:3], losses.seen[3:6], losses.seen[6:])):
+        assert figures.values["loss"] == pytest.approx(sum(seen) / len(seen))
     assert noted.closed >= 1
     first = noted.reports[0].values
     assert first["samples_per_second"] == pytest.approx(32.0)
@@ -88,17 +103,11 @@ def test_figures_are_those_of_the_run(model, tmp_path):
     monitor = TrainerMonitor(
         [noted], window, tables_of(model), checkpoint=checkpoint, publications=lambda: published, every_seconds=1e9
     )
-    losses = []
-
-    class Losses(WindowMonitor):
-        def on_train_step_end(self, run_context):
-            super().on_train_step_end(run_context)
-            losses.append(run_context.original_args().step_result.loss)
-
-    train(model, 4, Losses(window), checkpoint, monitor)
+    losses = Losses(window)
+    train(model, 4, losses, checkpoint, monitor)
     (figures,) = noted.reports
     values, metrics = figures.values, window.metrics()
-    assert values["loss"] == pytest.approx(sum(losses) / 4)
+    assert values["loss"] == pytest.approx(sum(losses.seen) / 4)
     assert (values["auc"], values["log_loss"], values["calibration"]) == metrics[1:]
     assert values["steps"] == model.progress.step
     assert values["checkpoint_seconds"] == checkpoint.last_seconds > 0
