@@ -105,8 +105,8 @@ class ControlBand:
         self._variance = (1.0 - weight) * (self._variance + difference * step)  # Finch (2009), section 9
 
     def state(self) -> np.ndarray:
-        """Return float64[3]: values taken, mean, variance; for a checkpoint."""
-        return np.array([self._seen, self._mean, self._variance], np.float64)
+        """Return float64[3]: values taken, mean, variance, 0 before the first; for a checkpoint, which has no nan."""
+        return np.array([self._seen, self._mean if self._seen else 0.0, self._variance], np.float64)
 
     def load_state(self, state: np.ndarray) -> None:
         """Take over what `state` returned.
@@ -117,6 +117,6 @@ class ControlBand:
         if state.shape != (3,) or state.dtype != np.float64:
             raise ValueError(f"control band: expected float64[3], got {state.dtype}{list(state.shape)}")
         seen, mean, variance = state.tolist()
-        if not (seen >= 0 and seen.is_integer() and 0 <= variance < math.inf and math.isfinite(mean) == (seen > 0)):
+        if not (seen >= 0 and seen.is_integer() and 0 <= variance < math.inf and math.isfinite(mean) and (seen or not mean)):
             raise ValueError(f"control band: {seen} values of mean {mean} and variance {variance} are none")
-        self._seen, self._mean, self._variance = int(seen), mean, variance
+        self._seen, self._mean, self._variance = int(seen), mean if seen else math.nan, variance

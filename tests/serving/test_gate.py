@@ -203,3 +203,7 @@ def test_keys_are_those_of_the_document():
     text = (REPOSITORY / "docs" / "gate.md").read_text("utf-8")
     for key, field in GateConfig.model_fields.items():
         assert f"| `{key}` | {field.default} | {field.description} |\n" in text
+
+
+def test_a_state_can_be_kept_before_anything_was_seen():
+    assert all(np.isfinite(array).all() for array in PublicationGate(GateConfig()).state().values())
