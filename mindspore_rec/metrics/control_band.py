@@ -117,6 +117,7 @@ class ControlBand:
         if state.shape != (3,) or state.dtype != np.float64:
             raise ValueError(f"control band: expected float64[3], got {state.dtype}{list(state.shape)}")
         seen, mean, variance = state.tolist()
-        if not (seen >= 0 and seen.is_integer() and 0 <= variance < math.inf and math.isfinite(mean) and (seen or not mean)):
+        finite = math.isfinite(mean) and math.isfinite(variance)
+        if not (finite and seen >= 0 and seen.is_integer() and variance >= 0 and (seen or not mean)):
             raise ValueError(f"control band: {seen} values of mean {mean} and variance {variance} are none")
         self._seen, self._mean, self._variance = int(seen), mean if seen else math.nan, variance
