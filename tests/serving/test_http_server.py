@@ -201,6 +201,12 @@ def test_bodies_that_do_not_arrive_are_not_waited_for(impatient: Server) -> None
     assert answer.endswith(b'{"error":"the body did not arrive within 0.2 s"}')
 
 
+def test_a_body_that_says_it_is_too_large_is_not_read(impatient: Server) -> None:
+    connection = impatient.connection()
+    connection.sendall(request_of(b"{").replace(b"Length: 1", b"Length: 100000000"))
+    assert all_of(connection).endswith(b'{"error":"the body is larger than 4194304 bytes"}')
+
+
 def test_answers_that_are_not_taken_are_not_waited_for(impatient: Server) -> None:
     connection = impatient.connection()
     connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
