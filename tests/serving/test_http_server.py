@@ -153,7 +153,7 @@ def test_what_takes_too_long_is_given_up_with_an_answer(servers: Any) -> None:
 
 
 def test_a_second_signal_ends_at_once(servers: Any) -> None:
-    server = servers(drain_seconds=3600)
+    server = servers(drain_seconds=3600, request_seconds=3600)
     running = server.hold()
     server.process.send_signal(signal.SIGTERM)
     until(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
