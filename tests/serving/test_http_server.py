@@ -153,7 +153,7 @@ def test_what_takes_too_long_is_given_up_with_an_answer(servers: Any) -> None:
 
 
 def test_a_second_signal_ends_at_once(servers: Any) -> None:
-    server = servers(drain_seconds=3600)
+    server = servers(drain_seconds=3600, request_seconds=3600)
     running = server.hold()
     server.process.send_signal(signal.SIGTERM)
     until(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
@@ -199,6 +199,12 @@ def test_bodies_that_do_not_arrive_are_not_waited_for(impatient: Server) -> None
     answer = all_of(connection)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert answer.endswith(b'{"error":"the body did not arrive within 0.2 s"}')
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read(impatient: Server) -> None:
+    connection = impatient.connection()
+    connection.sendall(request_of(b"{").replace(b"Length: 1", b"Length: 100000000"))
+    assert all_of(connection).endswith(b'{"error":"the body is larger than 4194304 bytes"}')
 
 
 def test_answers_that_are_not_taken_are_not_waited_for(impatient: Server) -> None:

@@ -21,6 +21,7 @@ from mindspore_rec.serving.server import create_app
 from tests.serving.array_predictor import ArrayPredictor, probability, version_of
 
 PREDICT = "/v1/models/criteo:predict"
+TOKEN = {"Authorization": "Token s3cret/Token"}  # of no known scheme
 ROWS: List[Any] = ["1\t2\t3", ["4", 5, None], {"a": 1, "c": 2.5}]
 NUMBERS = [[1, 2, 3], [4, 5, 0], [1, 0, 2.5]]
 EXPECTED = [[probability(numbers, 12)] for numbers in NUMBERS]
@@ -110,6 +111,7 @@ def test_what_is_no_request_is_told_in_json(client: TestClient, body: bytes, sta
 @pytest.mark.parametrize(
     ("rows", "row", "reason"),
     [
+        (["1\t2", "1\t2\t3"], 0, "row 0: 2 fields, expected 3"),
         (["1\t2\t3", "1\t2"], 1, "row 1: 2 fields, expected 3"),
         (["1\t2\t3", "1\t2\t3", ["x", 1, 2]], 2, "row 2: could not convert string to float: 'x'"),
         (["1\t2\t3", 5], 1, "row 1: expected a TSV line, a list of its fields, or an object"),
@@ -353,7 +355,7 @@ def test_a_token_protects_all_but_health(predictor: ArrayPredictor, token: str) 
         wrong = base64.b64encode(b"me:s3cret").decode()
         paths = ("/", "/metrics", "/v1/status", "/v1/models/criteo", "/nothing", "/healthz/", "//healthz")
         for headers in ({}, bearer("s3cret"), bearer(""), bearer("s3cret/Tokén"), {"Authorization": f"Basic {wrong}"},
-                        {"Authorization": "Basic !"}, {"Authorization": "s3cret/Token"}):  # fmt: skip
+                        {"Authorization": "Basic !"}, {"Authorization": "s3cret/Token"}, TOKEN):  # fmt: skip
             for path in paths:
                 answer = client.get(path, headers={k: v.encode("latin-1") for k, v in headers.items()})
                 assert answer.status_code == 401, path
