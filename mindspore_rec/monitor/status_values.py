@@ -54,6 +54,16 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def served_of(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The version that is served, also where its identity and the rest stand beside its number.
+
+    >>> served_of({"version": {"number": 3}}), served_of({"version": 3, "step": 7})
+    ({'number': 3}, {'version': 3, 'step': 7, 'number': 3})
+    """
+    version = status.get("version")
+    return mapping(version) if number(version) is None else {**status, "number": version}
+
+
 def metric(publication: Mapping[str, Any], name: str) -> Optional[float]:
     """A metric of one of ``publications_of``."""
     return number(mapping(publication.get("metrics")).get(name))
@@ -99,7 +109,7 @@ def standing(status: Mapping[str, Any], publications: Sequence[Mapping[str, Any]
         status: the answer of ``/v1/status``.
         publications: its ``publications_of``.
     """
-    served = number(mapping(status.get("version")).get("number"))
+    served = number(served_of(status).get("number"))
     newest = number(status.get("newest"))
     refused = text(status.get("refused"))
     why = f" Version {figure(newest)} was refused: {refused}" if refused else ""

@@ -19,6 +19,7 @@ from mindspore_rec.monitor.status_values import (
     metric,
     number,
     publications_of,
+    served_of,
     standing,
     text,
 )
@@ -38,7 +39,7 @@ def status_view(status: Mapping[str, Any], now: float, rows: int = 20, zone: Opt
     """
     publications = publications_of(status)
     last = publications[-1] if publications else {}
-    served = mapping(status.get("version"))
+    served = served_of(status)
     parts: List[RenderableType] = [
         _heading(status, publications),
         _figures(status, served, last, now, zone),

@@ -47,14 +47,14 @@ export function show(status, now) {
   fill("standing-label", standing.label);
   fill("standing-words", standing.words);
   document.title = `${standing.label.replace(/^\S+ /, "")} \u2013 ${name}`;
-  showServed(record(status.version), number(status.loaded_at), publications, now);
+  showServed(words.servedOf(status), number(status.loaded_at), publications, now);
   showTraining(last, now);
   const [p50, p99] = [number(status.click_to_servable_p50_s), number(status.click_to_servable_p99_s)];
   fill("freshness", p50 === null ? UNKNOWN : words.duration(p50));
   fill("freshness-more", p99 === null ? "not known yet" : `half of the rows; 99 of 100: ${words.duration(p99)}`);
   showRequests(record(status.requests));
   showCurves(publications, now);
-  showPublications(publications, number(record(status.version).number), now);
+  showPublications(publications, number(words.servedOf(status).number), now);
   showTables(record(status.tables), record(last.metrics));
 }
 

@@ -54,9 +54,14 @@ export function publicationsOf(status) {
   return listed.filter((entry) => number(entry.version) !== null && number(entry.created) !== null);
 }
 
+// The version that is served, {number, identity, step, ...}, also where these stand beside the number in the status.
+export function servedOf(status) {
+  return number(status.version) === null ? record(status.version) : { ...status, number: status.version };
+}
+
 // Which version is served and why it is that one: {tone, label, words}.
 export function standing(status, publications) {
-  const served = number(record(status.version).number);
+  const served = number(servedOf(status).number);
   const newest = number(status.newest);
   const refused = text(status.refused);
   const why = refused === "" ? "" : ` Version ${figure(newest)} was refused: ${refused}`;
