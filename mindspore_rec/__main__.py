@@ -18,6 +18,7 @@ COMMANDS = {
     "publications": "list publications, choose what servers answer with, or verify every byte of them",
     "consistency": "compare an exported model with the network it was made of, row by row",
     "serve": "answer HTTP requests with the newest version of a model that is being trained",
+    "top": "show what a model server is doing, live in the terminal",
     "channel": "make the keys of a channel between hosts",
     "chaos": "kill every part of the pipeline many times, and show that no row is lost or doubled",
     "streaming-demo": "train pass by pass while data arrive, with the trainer killed on the way",
