@@ -43,7 +43,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if given.min_score is not None:
         rows, source = trained.rows_worth(given.min_score), source.model_copy(update={"kind": "base"})
     try:
-        folder = export.write(Path(given.to), rows, source, given.layout, given.row_type)
+        folder = export.write(Path(given.to), rows, source, given.layout, given.row_type, given.onnx)
     except OSError as error:
         raise UserError(f"--to {given.to}: {error.filename}: {error.strerror}") from None
     tables = ", ".join(f"table {name} {len(own):,} rows" for name, own in rows.items())
@@ -66,6 +66,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--min_score", metavar="X", type=_number, help="leave out rows of a lower show-click score; default: all rows"
     )
+    parser.add_argument("--onnx", action="store_true", help="write the graph as model.onnx too, for other runtimes")
     parser.add_argument("--model", metavar="PATH", help="model.py of a model that is not built in; it is run")
     parser.add_argument("--feed", metavar="SLOTS", type=_names, help="slots it is given; default: those of the model")
     parser.add_argument("--fetch", metavar="VARIABLES", type=_names, help="what it returns; default: that of the model")

@@ -18,7 +18,7 @@ from mindspore_rec.serving.mapped_table import MappedTable, TableShare
 from mindspore_rec.serving.native_layout import file_of
 
 _GRAPH = "__model__"
-_TAKEN = (_GRAPH, MANIFEST, FOLDER, "variables.mindir")
+_TAKEN = (_GRAPH, MANIFEST, FOLDER, "variables.mindir", "model.onnx")
 
 
 class PaddleLayout:
