@@ -51,13 +51,13 @@ class IdDirectory:
         """Write where ids are, counted from `base`, to `found`, int64[n]; only where that is negative.
 
         Args:
-            ids: int64[n].
+            ids: int64[n], contiguous.
             base: the number of the first.
             found: see above; as it is where an id is none of these.
         """
         if self._ids.size:
             shape = np.uint64(self._first), np.uint64(self._shift)
-            _find(self._ids, self._starts, *shape, np.ascontiguousarray(ids).view(np.uint64), base, found)
+            _find(self._ids, self._starts, *shape, ids.view(np.uint64), base, found)
 
 
 @njit(cache=True, nogil=True)

@@ -47,6 +47,7 @@ class MappedTable:
         for ids, arrays in self.shares:
             self._parts.append((self._rows, IdDirectory(ids), arrays))
             self._rows += ids.size
+        self.lookup(np.zeros(1, np.int64))  # compiles the kernels now, not for the first who asks
 
     def __len__(self) -> int:
         return self._rows
@@ -60,7 +61,7 @@ class MappedTable:
         """
         found = np.full(ids.size, -1, np.int64)
         for base, directory, _ in self._parts:
-            directory.find(ids, base, found)
+            directory.find(_read_only(ids), base, found)
         return found
 
     def read(self, rows: np.ndarray, out: np.ndarray) -> None:
@@ -76,7 +77,7 @@ class MappedTable:
         if out.shape != (rows.size, self.dim) or out.dtype != np.float32:
             raise ValueError(f"out is {out.dtype} {list(out.shape)}, expected float32 [{rows.size}, {self.dim}]")
         for base, _, arrays in self._parts:
-            read_rows(arrays, rows, base, out)
+            read_rows(arrays, _read_only(rows), base, out)
 
     def lookup(self, ids: np.ndarray) -> np.ndarray:
         """Return float32[n, dim], the rows of int64[n] ids; zeros for ids without one."""
@@ -139,7 +140,7 @@ def map_table(paths: Sequence[Path], dim: int, row_type: RowType = "float32") ->
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
-    """A view that nobody writes to: kernels are compiled for arrays in memory as for mapped ones, once."""
+    """A view that nobody writes to: kernels are compiled once, for arrays in memory as for mapped ones."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view

@@ -106,6 +106,35 @@ def _sum(graph: OnnxNodes, given: List[Value], _: int) -> Value:
     return graph.node("ReduceSum", source, *places, keepdims=int(keep))
 
 
+def _mean(graph: OnnxNodes, given: List[Value], _: int) -> Value:
+    source, axes, keep = given
+    places: Dict[str, Any] = (
+        {"axes": list(axes if isinstance(axes, tuple) else (axes,))} if axes not in (None, ()) else {}
+    )
+    return graph.node("ReduceMean", source, keepdims=int(keep), **places)
+
+
+def _softmax(graph: OnnxNodes, given: List[Value], _: int) -> Value:
+    (axis,) = given[1] if isinstance(given[1], tuple) else (given[1],)
+    return graph.node("Softmax", given[0], axis=axis)
+
+
+def _of_axes(operation: str) -> Translate:
+    def translate(graph: OnnxNodes, given: List[Value], _: int) -> Value:
+        axes = given[1] if isinstance(given[1], tuple) else (given[1],)
+        return graph.node(operation, given[0], graph.whole(axes))
+
+    return translate
+
+
+def _transpose(graph: OnnxNodes, given: List[Value], _: int) -> Value:
+    return graph.node("Transpose", given[0], perm=list(given[1]))
+
+
+def _item(_: OnnxNodes, given: List[Value], __: int) -> Value:
+    return given[0][given[1]]
+
+
 def _concat(graph: OnnxNodes, given: List[Value], _: int) -> Value:
     return graph.node("Concat", *given[0], axis=given[1])
 
@@ -158,7 +187,10 @@ def _nothing(_: OnnxNodes, __: List[Value], ___: int) -> None:
 OPERATIONS: Dict[str, Translate] = {
     **{name: _same(name) for name in ("Add", "Sub", "Mul", "Div", "Sigmoid", "Tanh", "Exp", "Log", "Sqrt", "Neg")},
     "Abs": _same("Abs"),
+    "Erf": _same("Erf"),
+    "Pow": _same("Pow"),
     "RealDiv": _same("Div"),
+    "Divs": _same("Div"),
     "Muls": _same("Mul"),
     "ReLU": _same("Relu"),
     "Maximum": _same("Max"),
@@ -169,13 +201,20 @@ OPERATIONS: Dict[str, Translate] = {
     "ZerosLikeExt": _zeros_like,
     "ClampScalar": _clamp,
     "MatMul": _matmul,
+    "MatMulExt": _same("MatMul"),
     "BiasAdd": _bias_add,
     "SumExt": _sum,
+    "ReduceMean": _mean,
+    "Softmax": _softmax,
+    "Squeeze": _of_axes("Squeeze"),
+    "ExpandDims": _of_axes("Unsqueeze"),
+    "Transpose": _transpose,
     "Concat": _concat,
     "Gather": _gather,
     "Reshape": _reshape,
     "StridedSlice": _strided_slice,
     "MakeTuple": _tuple,
+    "TupleGetItem": _item,
     "Load": _first,
     "Depend": _first,
     "UpdateState": _nothing,

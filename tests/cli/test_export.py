@@ -107,6 +107,18 @@ def test_rows_of_fewer_bits_and_of_a_score(slots, tmp_path, capsys):
         assert f"table {name} {table.rows} rows" in line
 
 
+def test_a_graph_for_other_runtimes(stream, tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    exported(capsys, stream / "checkpoints", tmp_path / "model", "--onnx")
+    model = read_export(tmp_path / "model")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model" / "model.onnx"))
+    graph = model.manifest.graph
+    ids = np.zeros((3, len(graph.slots)), np.int64)
+    weights = np.linspace(-1, 1, ids.size, dtype=np.float32).reshape(ids.shape)
+    (found,) = session.run(graph.outputs, {"rows": model.rows(ids, graph.slots), "weights": weights})
+    np.testing.assert_allclose(found, model.predict(ids, weights)["probability"], atol=1e-6)
+
+
 def test_a_checkpoint_of_a_chain(stream, tmp_path, capsys):
     chosen = stream / "checkpoints" / "delta-000000000002"
     assert f"of {chosen}: step 2," in exported(capsys, chosen, tmp_path / "model")

@@ -74,6 +74,16 @@ def test_rows_are_numbered_through_the_shares():
             table.read(rows, wrong)
 
 
+def test_ids_and_rows_may_lie_apart_or_be_read_only():
+    table = MappedTable(2, [TableShare(np.arange(10), {"weights": np.arange(20, dtype=np.float32).reshape(10, 2)})])
+    ids = np.frombuffer(np.arange(10).tobytes(), np.int64)
+    assert table.find(ids[::3]).tolist() == [0, 3, 6, 9]
+    assert table.lookup(ids[::3])[:, 0].tolist() == [0, 6, 12, 18]
+    out = np.zeros((4, 2), np.float32)
+    table.read(ids[::3], out)
+    assert out[:, 1].tolist() == [1, 7, 13, 19]
+
+
 def test_many_threads_find_and_read():
     ids = np.unique(np.random.default_rng(0).integers(0, 2**64, 20_000, np.uint64)).view(np.int64)
     weights = np.random.default_rng(1).random((ids.size, 4), np.float32)
