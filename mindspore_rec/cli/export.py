@@ -2,11 +2,13 @@
 
 python -m mindspore_rec export checkpoints --to models/ctr
 python -m mindspore_rec export run/20190720/6 --to models/ctr --layout paddle --feed 1,2,3 --fetch probability,logit
+python -m mindspore_rec export run/20190720/6 --to models/ctr --row_type int8 --min_score 1.5
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
@@ -16,6 +18,7 @@ from mindspore_rec.cli.arguments import Parser
 from mindspore_rec.config import UserError
 from mindspore_rec.logs import quiet_mindspore, setup_logging
 
+ROW_TYPES = ("float32", "float16", "int8")
 DESCRIPTION = "Export the model of a checkpoint: graph, tables without optimizer state, dense parameters, manifest."
 
 
@@ -36,13 +39,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     checkpoint = read_saved(Path(given.checkpoint))
     trained = trained_model(checkpoint, Path(given.model) if given.model else None)
     export = ModelExport(trained.network, trained.inputs, given.feed, given.fetch, weighted=trained.weighted)
-    rows = trained.rows()
+    rows, source = trained.rows(), trained.source
+    if given.min_score is not None:
+        rows, source = trained.rows_worth(given.min_score), source.model_copy(update={"kind": "base"})
     try:
-        folder = export.write(Path(given.to), rows, trained.source, given.layout)
+        folder = export.write(Path(given.to), rows, source, given.layout, given.row_type, given.onnx)
     except OSError as error:
         raise UserError(f"--to {given.to}: {error.filename}: {error.strerror}") from None
     tables = ", ".join(f"table {name} {len(own):,} rows" for name, own in rows.items())
-    sys.stdout.write(f"wrote {folder} of {checkpoint.path}: step {trained.source.step:,}, {tables}\n")
+    sys.stdout.write(f"wrote {folder} of {checkpoint.path}: step {source.step:,}, {tables}\n")
     return 0
 
 
@@ -55,10 +60,24 @@ def _parser() -> Parser:
         "--to", metavar="DIR", required=True, help="folder to write; an export that is there is replaced"
     )
     parser.add_argument("--layout", choices=("native", "paddle"), default="native", help="of the files; default native")
+    parser.add_argument(
+        "--row_type", choices=ROW_TYPES, default="float32", help="of the rows in the files; default float32"
+    )
+    parser.add_argument(
+        "--min_score", metavar="X", type=_number, help="leave out rows of a lower show-click score; default: all rows"
+    )
+    parser.add_argument("--onnx", action="store_true", help="write the graph as model.onnx too, for other runtimes")
     parser.add_argument("--model", metavar="PATH", help="model.py of a model that is not built in; it is run")
     parser.add_argument("--feed", metavar="SLOTS", type=_names, help="slots it is given; default: those of the model")
     parser.add_argument("--fetch", metavar="VARIABLES", type=_names, help="what it returns; default: that of the model")
     return parser
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _names(text: str) -> Tuple[str, ...]:

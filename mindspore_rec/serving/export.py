@@ -28,12 +28,15 @@ from mindspore_rec.serving.manifest import (
     ExportManifest,
     GraphOf,
     Layout,
+    RowType,
     Share,
     Source,
     TableOf,
+    version_of,
 )
 from mindspore_rec.serving.native_layout import file_of
 from mindspore_rec.serving.network_inputs import NetworkInputs
+from mindspore_rec.serving.onnx_file import ONNX, need_onnx, write_onnx
 from mindspore_rec.serving.packed_network import PROBABILITY, PackedNetwork
 from mindspore_rec.serving.publishing import Publication, Written, together
 
@@ -81,7 +84,15 @@ class ModelExport:
             if not FILE_NAME.fullmatch(name):
                 raise ExportError(f"table {name!r}: expected a name of letters, digits, '_', '-' and '.'")
 
-    def write(self, folder: Path, rows: Mapping[str, TableRows], source: Source, layout: Layout = "native") -> Path:
+    def write(
+        self,
+        folder: Path,
+        rows: Mapping[str, TableRows],
+        source: Source,
+        layout: Layout = "native",
+        row_type: RowType = "float32",
+        onnx: bool = False,
+    ) -> Path:
         """Publish an export; one that is there is replaced. Collective.
 
         Args:
@@ -89,30 +100,45 @@ class ModelExport:
             rows: of this rank, by the name of the table.
             source: what the model was trained to.
             layout: of the files.
+            row_type: what their rows become.
+            onnx: write the graph as `model.onnx` too.
 
         Returns:
             the folder.
 
         Raises:
-            ExportError: it cannot be written, by one of the ranks; a value is not finite; or something else is there.
+            ConfigError: the layout has no such rows; or the package onnx is not installed.
+            ExportError: it cannot be written, by one of the ranks; a value is not finite, or does not fit the type of
+                the rows; the graph has an operation that ONNX files here have not; or something else is there.
             OSError: it cannot be written, by the only rank.
         """
+        LAYOUTS[layout].check_row_type(row_type)
+        if onnx:
+            need_onnx()
         publication = Publication(Path(os.path.abspath(folder)))
         try:
             self._first(publication.begin)
-            self.write_into(publication.writing, rows, source, layout)
+            self.write_into(publication.writing, rows, source, layout, row_type, onnx)
             self._first(publication.publish)
         finally:
             if self._exchange.rank == 0:
                 publication.clean()
         return publication.folder
 
-    def write_into(self, folder: Path, rows: Mapping[str, TableRows], source: Source, layout: Layout) -> None:
+    def write_into(
+        self,
+        folder: Path,
+        rows: Mapping[str, TableRows],
+        source: Source,
+        layout: Layout,
+        row_type: RowType = "float32",
+        onnx: bool = False,
+    ) -> None:
         """Write an export into an empty folder that the caller publishes; else as `write`. Collective."""
         if rows.keys() != self._packed.tables.keys():
             raise ValueError(f"rows of {', '.join(rows)}: expected those of {', '.join(self._packed.tables)}")
-        parts = together(self._exchange, lambda: self._write_own(folder, rows, layout))
-        self._first(lambda: self._finish(folder, rows, parts, source, layout))
+        parts = together(self._exchange, lambda: self._write_own(folder, rows, layout, row_type, onnx))
+        self._first(lambda: self._finish(folder, rows, parts, source, layout, row_type))
 
     def _first(self, work: Callable[[], None]) -> None:
         """Have rank 0 do something, and all wait for it. Collective."""
@@ -124,22 +150,33 @@ class ModelExport:
 
         together(self._exchange, done)
 
-    def _write_own(self, folder: Path, rows: Mapping[str, TableRows], layout: Layout) -> Written:
+    def _write_own(
+        self, folder: Path, rows: Mapping[str, TableRows], layout: Layout, row_type: RowType, onnx: bool
+    ) -> Written:
         """Write the rows of this rank, and what only the first one writes."""
         files, laid_out, dense = {}, LAYOUTS[layout], {}
         for name, own in rows.items():
-            files.update(laid_out.write_share(folder, name, self._exchange.rank, own))
+            files.update(laid_out.write_share(folder, name, self._exchange.rank, own, row_type))
         if self._exchange.rank == 0:
             parameters = self._graph.write(folder / "graph.mindir")
+            if onnx:
+                names = [self._packed.names[place] for place in self._feeds.targets]
+                write_onnx(folder / ONNX, folder / "graph.mindir", self._graph.inputs, names)
             (folder / "graph.mindir").rename(folder / laid_out.graph)
             self._variables.write(folder / VARIABLES)
             dense = laid_out.write_dense(folder, finite(self._network, parameters))
-            for file in {laid_out.graph, VARIABLES, *dense.values()}:
+            for file in {laid_out.graph, VARIABLES, *dense.values(), *([ONNX] if onnx else [])}:
                 files[file] = file_of(folder, file)
         return Written(files=files, rows={name: len(own) for name, own in rows.items()}, dense=dense)
 
     def _finish(
-        self, folder: Path, rows: Mapping[str, TableRows], parts: Sequence[Written], source: Source, layout: Layout
+        self,
+        folder: Path,
+        rows: Mapping[str, TableRows],
+        parts: Sequence[Written],
+        source: Source,
+        layout: Layout,
+        row_type: RowType,
     ) -> None:
         """Write what is written when all ranks have written: files that describe others."""
         laid_out, tables = LAYOUTS[layout], {}
@@ -154,10 +191,12 @@ class ModelExport:
                 slots=tuple(self._packed.inputs.slots[place] for place in self._packed.slots[name]),
                 pooling=cell.pooling,
                 padding_id=None if padding is None else padding % _IDS,
+                row_type=row_type,
                 rows=sum(share.rows for share in shares),
                 files=named,
             )
         manifest = ExportManifest(
+            format_version=version_of(row_type),
             layout=layout,
             created_by={"mindspore_rec": _version(), "mindspore": ms.__version__},
             source=source,

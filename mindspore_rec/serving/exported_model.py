@@ -41,7 +41,7 @@ class ExportedModel:
         self.width = 0
         for name, table in manifest.tables.items():
             begin, end = table.columns
-            self.tables[name] = self._layout.read_table(folder, name, table.files, end - begin)
+            self.tables[name] = self._layout.read_table(folder, name, table.files, end - begin, table.row_type)
             self.width = max(self.width, end)
             if len(self.tables[name]) != table.rows:
                 raise ExportError(f"{folder}: table {name} has {len(self.tables[name])} rows, expected {table.rows}")

@@ -1,4 +1,4 @@
-"""Parameters of a MINDIR file: read, or replaced by newer ones, without compiling anything."""
+"""Parameters and constants of a MINDIR file: read, or replaced by newer ones, without compiling anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Dict
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from mindspore.train.mind_ir_pb2 import ModelProto, TensorProto
+from mindspore.train.mind_ir_pb2 import AttributeProto, ModelProto, TensorProto
 
 from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.serving.manifest import ExportError
@@ -81,6 +81,32 @@ def with_parameters(mindir: bytes, parameters: Arrays) -> bytes:
             raise ExportError(f"dense parameter {name} is not finite")
         parameter.raw_data = np.ascontiguousarray(array, dtype).tobytes()
     return bytes(model.SerializeToString())
+
+
+def constant_of(node: Any) -> Any:
+    """Return the value of a Constant node: a number, a tuple of such, an array, or None, as of monads.
+
+    Raises:
+        ExportError: it is of a type that no network here has.
+    """
+    return _value_of(next(attribute for attribute in node.attribute if attribute.name == "value"))
+
+
+def _value_of(attribute: Any) -> Any:
+    kind = AttributeProto.AttributeType.Name(attribute.type)
+    if kind in ("TUPLE", "LIST"):
+        return tuple(_value_of(part) for part in attribute.values)
+    if kind in ("NONE", "UMONAD", "IOMONAD"):
+        return None
+    if kind == "TENSORS":
+        (tensor,) = attribute.tensors
+        return np.frombuffer(tensor.raw_data, _type_of(tensor)).reshape(tuple(tensor.dims))
+    if kind in ("FLOAT", "DOUBLE"):
+        numbers = [*attribute.floats, *attribute.doubles] or [attribute.f if kind == "FLOAT" else attribute.d]
+        return float(numbers[0])
+    if kind.startswith(("INT", "UINT", "BOOL")):
+        return int((list(attribute.ints) or [attribute.i])[0])
+    raise ExportError(f"graph: a constant of the MINDIR type {kind}, which is not supported")
 
 
 def _type_of(parameter: Any) -> np.dtype:

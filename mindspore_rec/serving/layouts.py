@@ -7,7 +7,7 @@ from typing import Dict, Mapping, Protocol, Sequence, Tuple
 
 from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.embedding.table_rows import TableRows
-from mindspore_rec.serving.manifest import FileOf, Share
+from mindspore_rec.serving.manifest import FileOf, RowType, Share
 from mindspore_rec.serving.mapped_table import MappedTable
 from mindspore_rec.serving.native_layout import NativeLayout
 from mindspore_rec.serving.paddle_layout import PaddleLayout
@@ -25,11 +25,20 @@ class FileLayout(Protocol):
     def files_of(self, name: str, ranks: int) -> Tuple[str, ...]:
         """The files of a table that so many ranks wrote."""
 
-    def write_share(self, folder: Path, name: str, rank: int, rows: TableRows) -> Dict[str, FileOf]:
+    def check_row_type(self, row_type: RowType) -> None:
+        """Refuse a type of rows.
+
+        Raises:
+            ConfigError: files of the layout have no such rows.
+        """
+
+    def write_share(
+        self, folder: Path, name: str, rank: int, rows: TableRows, row_type: RowType = "float32"
+    ) -> Dict[str, FileOf]:
         """Write a rank's share of a table; return what was written.
 
         Raises:
-            CheckpointError, ExportError: a value is not finite.
+            CheckpointError, ExportError: a value is not finite, or does not fit the type.
             OSError: it cannot be written.
         """
 
@@ -46,7 +55,9 @@ class FileLayout(Protocol):
             OSError: it cannot be written.
         """
 
-    def read_table(self, folder: Path, name: str, files: Sequence[str], dim: int) -> MappedTable:
+    def read_table(
+        self, folder: Path, name: str, files: Sequence[str], dim: int, row_type: RowType = "float32"
+    ) -> MappedTable:
         """Read a table of `dim` values a row.
 
         Raises:

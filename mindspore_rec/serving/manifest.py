@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mindspore_rec.config import UserError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # that this version reads up to; 2 has rows of other types than float32
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 << 20
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")  # of tables and parameters
 ROWS = "rows"  # the input of a graph that takes the place of ids
 Layout = Literal["native", "paddle"]
+RowType = Literal["float32", "float16", "int8"]
 
 
 class ExportError(UserError):
@@ -68,7 +69,7 @@ class TableOf(_Part):
         slots: names of the slots it is looked up for; its columns of others do not matter.
         pooling: how several values of a slot become one: "sum", "mean" or "max".
         padding_id: an id that reads as zeros, as an unsigned number; null where there is none.
-        row_type: of the weights in the files.
+        row_type: how the weights are kept in the files; see `row_types`.
         rows: how many there are.
         files: paths in the export; each id is in one of them, or one describes the others.
     """
@@ -77,7 +78,7 @@ class TableOf(_Part):
     slots: Tuple[str, ...]
     pooling: Literal["sum", "mean", "max"]
     padding_id: Optional[int] = None
-    row_type: str = "float32"
+    row_type: RowType = "float32"
     rows: int = Field(ge=0)
     files: Tuple[str, ...]
 
@@ -112,7 +113,7 @@ class ExportManifest(_Part):
 
     Attributes:
         format: "mindspore_rec export".
-        format_version: of the format.
+        format_version: of the format: the first that can say what it says.
         layout: how its files are laid out.
         created_by: versions of what wrote it.
         source: what it was trained to.
@@ -126,7 +127,7 @@ class ExportManifest(_Part):
     """
 
     format: Literal["mindspore_rec export"] = "mindspore_rec export"
-    format_version: int = FORMAT_VERSION
+    format_version: int = 1
     layout: Layout
     created_by: Dict[str, str]
     source: Source
@@ -153,6 +154,11 @@ class ExportManifest(_Part):
 
     def _digest(self) -> str:
         return hashlib.sha256(self.model_copy(update={"digest": ""}).to_json()).hexdigest()
+
+
+def version_of(row_type: RowType) -> int:
+    """Return the format version of an export with such rows: programs that know no others go on reading float32."""
+    return 1 if row_type == "float32" else FORMAT_VERSION
 
 
 def read_manifest(folder: Path) -> ExportManifest:

@@ -61,7 +61,8 @@ def merge(
         (file,) = _LAYOUT.files_of(name, 1)
         rows, files[file] = _write_table(folder / file, base.tables[name], overlay)
         tables[name] = about.model_copy(update={"rows": rows, "files": (file,), "row_type": "float32"})
-    merged = manifest.model_copy(update={"source": source, "tables": tables, "dense": named, "files": files}).sealed()
+    changed_parts = {"source": source, "tables": tables, "dense": named, "files": files, "format_version": 1}
+    merged = manifest.model_copy(update=changed_parts).sealed()
     write_synced(folder / MANIFEST, merged.to_json())
     for part in (folder / "sparse", folder / "dense", folder):
         if part.is_dir():
@@ -87,19 +88,21 @@ def _write_table(path: Path, base: MappedTable, overlay: RowOverlay) -> Tuple[in
 
 def _ascending(base: MappedTable, overlay: RowOverlay, newer: Rows) -> Iterator[Rows]:
     """The rows of a table under an overlay, ascending by id as an unsigned number, some at a time."""
-    sources: List[Rows] = [*base.shares, newer]
-    longest = max((ids for ids, _ in sources), key=len)
+    sources: List[np.ndarray] = [*(share.ids for share in base.shares), newer[0]]
+    firsts = np.cumsum([0, *(ids.size for ids in sources)])
+    longest = max(sources, key=len)
     places = [0] * len(sources)
     for last in [*longest[_IDS_AT_ONCE - 1 :: _IDS_AT_ONCE].tolist(), -1]:  # -1 is the greatest
         found_ids, found = [], []
-        for k, (ids, weights) in enumerate(sources):
+        for k, ids in enumerate(sources):
             end = int(np.searchsorted(ids.view(np.uint64), np.uint64(last % 2**64), side="right"))
             part = slice(places[k], end)
             places[k] = end
-            own, rows = np.asarray(ids[part]), np.asarray(weights[part])
+            own, rows = np.asarray(ids[part]), newer[1][part]
             if k < len(base.shares):
-                kept = ~overlay.known(own)
-                own, rows = own[kept], rows[kept]
+                kept = np.flatnonzero(~overlay.known(own))
+                own, rows = own[kept], np.empty((kept.size, base.dim), np.float32)
+                base.read(firsts[k] + part.start + kept, rows)
             found_ids.append(own)
             found.append(rows)
         joined = np.concatenate(found_ids)

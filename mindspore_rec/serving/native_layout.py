@@ -9,7 +9,7 @@ from typing import Dict, Mapping, Sequence, Tuple
 from mindspore_rec.checkpoint.array_file import Arrays, read_arrays, write_arrays
 from mindspore_rec.checkpoint.checksum import CRC32C
 from mindspore_rec.embedding.table_rows import TableRows
-from mindspore_rec.serving.manifest import ExportError, FileOf, Share
+from mindspore_rec.serving.manifest import ExportError, FileOf, RowType, Share
 from mindspore_rec.serving.mapped_table import MappedTable, map_table, write_rows
 
 
@@ -35,19 +35,26 @@ class NativeLayout:
         """A file for each share."""
         return tuple(f"sparse/{name}-{rank:03d}.safetensors" for rank in range(ranks))
 
-    def write_share(self, folder: Path, name: str, rank: int, rows: TableRows) -> Dict[str, FileOf]:
+    def check_row_type(self, row_type: RowType) -> None:
+        """All are fine."""
+
+    def write_share(
+        self, folder: Path, name: str, rank: int, rows: TableRows, row_type: RowType = "float32"
+    ) -> Dict[str, FileOf]:
         """Ids and weights alone."""
         file = self.files_of(name, rank + 1)[rank]
         (folder / file).parent.mkdir(exist_ok=True)
-        return {file: write_rows(folder / file, rows)}
+        return {file: write_rows(folder / file, rows, row_type)}
 
     def finish_table(self, folder: Path, name: str, rows: TableRows, shares: Sequence[Share]) -> Dict[str, FileOf]:
         """The shares are all there is."""
         return {}
 
-    def read_table(self, folder: Path, name: str, files: Sequence[str], dim: int) -> MappedTable:
+    def read_table(
+        self, folder: Path, name: str, files: Sequence[str], dim: int, row_type: RowType = "float32"
+    ) -> MappedTable:
         """Mapped to memory."""
-        return map_table([folder / file for file in files], dim)
+        return map_table([folder / file for file in files], dim, row_type)
 
     def write_dense(self, folder: Path, parameters: Arrays) -> Dict[str, str]:
         """One file for all; none where there are none."""

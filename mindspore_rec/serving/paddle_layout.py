@@ -11,13 +11,14 @@ import numpy as np
 from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.checkpoint.sparse_meta import Shard
 from mindspore_rec.checkpoint.sparse_text import FOLDER, read_sparse_text, write_meta, write_shard
+from mindspore_rec.config import ConfigError
 from mindspore_rec.embedding.table_rows import TableRows
-from mindspore_rec.serving.manifest import FILE_NAME, MANIFEST, ExportError, FileOf, Share
-from mindspore_rec.serving.mapped_table import MappedTable
+from mindspore_rec.serving.manifest import FILE_NAME, MANIFEST, ExportError, FileOf, RowType, Share
+from mindspore_rec.serving.mapped_table import MappedTable, TableShare
 from mindspore_rec.serving.native_layout import file_of
 
 _GRAPH = "__model__"
-_TAKEN = (_GRAPH, MANIFEST, FOLDER, "variables.mindir")
+_TAKEN = (_GRAPH, MANIFEST, FOLDER, "variables.mindir", "model.onnx")
 
 
 class PaddleLayout:
@@ -32,8 +33,16 @@ class PaddleLayout:
         """A file for each share, and what describes them."""
         return (*(f"{FOLDER}/{name}-{rank:03d}.txt" for rank in range(ranks)), f"{FOLDER}/{name}.meta")
 
-    def write_share(self, folder: Path, name: str, rank: int, rows: TableRows) -> Dict[str, FileOf]:
+    def check_row_type(self, row_type: RowType) -> None:
+        """Text has float32 alone."""
+        if row_type != "float32":
+            raise ConfigError(f"--row_type {row_type}: expected float32, which is what the rows of layout paddle are")
+
+    def write_share(
+        self, folder: Path, name: str, rank: int, rows: TableRows, row_type: RowType = "float32"
+    ) -> Dict[str, FileOf]:
         """See `write_shard`."""
+        self.check_row_type(row_type)
         shard = write_shard(folder, name, rows, rank)
         return {f"{FOLDER}/{shard.file}": FileOf(size=shard.bytes, crc32c=shard.crc32c)}
 
@@ -47,12 +56,14 @@ class PaddleLayout:
         write_meta(folder, name, rows, shards)
         return {meta: file_of(folder, meta)}
 
-    def read_table(self, folder: Path, name: str, files: Sequence[str], dim: int) -> MappedTable:
+    def read_table(
+        self, folder: Path, name: str, files: Sequence[str], dim: int, row_type: RowType = "float32"
+    ) -> MappedTable:
         """All rows, in memory."""
         rows = read_sparse_text(folder, name)
         if rows.weights.shape[1] != dim:
             raise ExportError(f"{folder}: table {name} has rows of {rows.weights.shape[1]} weights, expected {dim}")
-        return MappedTable(dim, ((rows.ids, np.ascontiguousarray(rows.weights)),))
+        return MappedTable(dim, (TableShare(rows.ids, {"weights": rows.weights}),))
 
     def write_dense(self, folder: Path, parameters: Arrays) -> Dict[str, str]:
         """A file for each."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
@@ -15,8 +16,10 @@ from mindspore_rec.checkpoint.format import TABLE, Checkpoint
 from mindspore_rec.checkpoint.shards import join_shards, shard_of
 from mindspore_rec.config import ConfigError, ModelConfig
 from mindspore_rec.embedding.table_rows import TableRows
-from mindspore_rec.models.model_file import PACKAGE, ModelFile, described, load_model_file
+from mindspore_rec.job_config import TableParameters
+from mindspore_rec.models.model_file import PACKAGE, Model, ModelFile, described, load_model_file
 from mindspore_rec.models.rank.wide_deep.model import WideDeep
+from mindspore_rec.serving.job_exports import rule_of
 from mindspore_rec.serving.manifest import Source
 from mindspore_rec.serving.network_inputs import NetworkInputs
 from mindspore_rec.train.dense_parameters import restore_parameters
@@ -35,16 +38,37 @@ class TrainedModel:
         inputs: what it is given.
         weighted: each value of a slot has a weight, by which lookups multiply its row.
         source: what it was trained to.
+        tables: settings of its tables, by name; empty where they are those of the stream trainer.
     """
 
     network: nn.Cell
     inputs: NetworkInputs
     weighted: bool
     source: Source
+    tables: Mapping[str, TableParameters] = field(default_factory=dict)
 
     def rows(self) -> Dict[str, TableRows]:
         """All rows of its tables."""
         return {cell.table_name: cell.table.export_all() for cell in lookup_cells(self.network)}
+
+    def rows_worth(self, min_score: float) -> Dict[str, TableRows]:
+        """Rows of a score of at least `min_score`, by `ExportRule` with the other settings of the tables.
+
+        Raises:
+            ConfigError: the score is no number, or a table keeps no statistics to make one of.
+        """
+        if not math.isfinite(min_score):
+            raise ConfigError(f"--min_score {min_score}: expected a finite number")
+        found = {}
+        for cell in lookup_cells(self.network):
+            if not cell.table.has_statistics:
+                raise ConfigError(
+                    f"--min_score {min_score:g}: table {cell.table_name} keeps no statistics, expected one that was "
+                    f"trained with admission or eviction"
+                )
+            rule = replace(rule_of(cell.table_name, self.tables), base_threshold=min_score)
+            found[cell.table_name] = cell.table.export_base(rule)
+        return found
 
 
 def trained_model(checkpoint: Checkpoint, model: Optional[Path] = None) -> TrainedModel:
@@ -62,8 +86,11 @@ def trained_model(checkpoint: Checkpoint, model: Optional[Path] = None) -> Train
     meta = checkpoint.meta
     spec = meta.get("spec") or {}
     weighted = False
+    tables: Dict[str, TableParameters] = {}
     if meta.get("model"):
-        network, inputs = _described(meta["model"], model, checkpoint)
+        described_model = _described(meta["model"], model, checkpoint)
+        network, inputs = described_model.network(), NetworkInputs.of_schema(described_model.schema)
+        tables = dict(described_model.tables)
         weighted = meta["model"]["padding_id"] is None  # of fields; see data/part_reader.py
     elif meta.get("config"):
         network, inputs = _of_stream(meta["config"], spec, model, checkpoint)
@@ -74,7 +101,7 @@ def trained_model(checkpoint: Checkpoint, model: Optional[Path] = None) -> Train
     newest = max(cell.table.last_seconds for cell in lookup_cells(network))
     if source.data_time is None and newest > 0:  # pass-by-pass training only knows when passes begin
         source = source.model_copy(update={"data_time": round(newest * 1000)})
-    return TrainedModel(network, inputs, weighted, source)
+    return TrainedModel(network, inputs, weighted, source, tables)
 
 
 def source_of(checkpoint: Checkpoint) -> Source:
@@ -112,16 +139,13 @@ def restore_network(network: nn.Cell, checkpoint: Checkpoint) -> None:
     refresh_stamps(lookup_cells(network))
 
 
-def _described(
-    fields: Mapping[str, Any], named: Optional[Path], checkpoint: Checkpoint
-) -> Tuple[nn.Cell, NetworkInputs]:
+def _described(fields: Mapping[str, Any], named: Optional[Path], checkpoint: Checkpoint) -> Model:
     file = _model_file(str(fields.get("model", "")), named, checkpoint)
     try:
-        model = described(fields, file)
+        return described(fields, file)
     except (KeyError, TypeError, ValidationError) as error:
         reason = str(error).split("\n")[0]
         raise CheckpointError(f"checkpoint {checkpoint.path} does not fit {file.path}: {reason}") from None
-    return model.network(), NetworkInputs.of_schema(model.schema)
 
 
 def _model_file(name: str, named: Optional[Path], checkpoint: Checkpoint) -> ModelFile:

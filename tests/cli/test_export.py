@@ -96,6 +96,29 @@ def test_a_pass(slots, tmp_path, capsys, layout):
     assert all(line.endswith("equal") for line in compared)
 
 
+def test_rows_of_fewer_bits_and_of_a_score(slots, tmp_path, capsys):
+    exported(capsys, slots / "20190720" / "6", tmp_path / "all")
+    line = exported(capsys, slots / "20190720" / "6", tmp_path / "model", "--row_type", "int8", "--min_score", "6.05")
+    whole, manifest = read_manifest(tmp_path / "all"), read_manifest(tmp_path / "model")
+    assert (whole.source.kind, manifest.source.kind) == ("full", "base")
+    for name, table in read_export(tmp_path / "model").manifest.tables.items():
+        assert table.row_type == "int8"
+        assert 0 < table.rows < whole.tables[name].rows
+        assert f"table {name} {table.rows} rows" in line
+
+
+def test_a_graph_for_other_runtimes(stream, tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    exported(capsys, stream / "checkpoints", tmp_path / "model", "--onnx")
+    model = read_export(tmp_path / "model")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model" / "model.onnx"))
+    graph = model.manifest.graph
+    ids = np.zeros((3, len(graph.slots)), np.int64)
+    weights = np.linspace(-1, 1, ids.size, dtype=np.float32).reshape(ids.shape)
+    (found,) = session.run(graph.outputs, {"rows": model.rows(ids, graph.slots), "weights": weights})
+    np.testing.assert_allclose(found, model.predict(ids, weights)["probability"], atol=1e-6)
+
+
 def test_a_checkpoint_of_a_chain(stream, tmp_path, capsys):
     chosen = stream / "checkpoints" / "delta-000000000002"
     assert f"of {chosen}: step 2," in exported(capsys, chosen, tmp_path / "model")
@@ -148,6 +171,13 @@ def test_exports_are_replaced_and_nothing_else(slots, tmp_path, capsys):
         (["export", "nothing", "--to", "x"], "nothing: no such folder; expected a checkpoint"),
         (["export", "{slots}"], "--to"),
         (["export", "{slots}", "--to", "{tmp}/x", "--layout", "onnx"], "--layout"),
+        (["export", "{slots}", "--to", "{tmp}/x", "--row_type", "int4"], "--row_type"),
+        (
+            ["export", "{slots}", "--to", "{tmp}/x", "--row_type", "int8", "--layout", "paddle"],
+            "--row_type int8: expected float32",
+        ),
+        (["export", "{slots}", "--to", "{tmp}/x", "--min_score", "much"], "--min_score"),
+        (["export", "{slots}", "--to", "{tmp}/x", "--min_score", "nan"], "--min_score"),
         (["export", "{slots}", "--to", "{tmp}/x", "--fetch", "score"], "variable 'score' is none of the model's"),
         (["export", "{slots}", "--to", "{tmp}/x", "--feed", "user,items"], "slot 'items' is none of the model's"),
         (["export", "{slots}", "--to", "{tmp}/x", "--feed", "user,item,2,age"], "probability depends on slot 'page'"),

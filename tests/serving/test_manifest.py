@@ -42,6 +42,10 @@ def test_it_is_read_as_it_was_written(folder):
     assert read_manifest(folder) == MANIFEST_OF
 
 
+def test_its_digest_is_that_of_earlier_versions():
+    assert MANIFEST_OF.digest == "b5c0d1c179f7a609962e668321c1b18247bb6d06d1e1e02cb4b516572fad3e6e"
+
+
 def test_the_digest_names_the_content():
     other = MANIFEST_OF.model_copy(update={"weighted": True}).sealed()
     assert other.digest != MANIFEST_OF.digest
@@ -72,7 +76,7 @@ def written(folder, **changed):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"format_version": 2}, "has format 2; this version reads up to 1"),
+        ({"format_version": 3}, "has format 3; this version reads up to 2"),
         ({"format": "something else"}, "is no exported model: manifest.json: format: "),
         ({"layout": "other"}, "is no exported model: manifest.json: layout: "),
         ({"more": 1}, "is no exported model: manifest.json: more: "),

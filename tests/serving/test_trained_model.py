@@ -9,6 +9,7 @@ from mindspore_rec.checkpoint.chain import read_state
 from mindspore_rec.checkpoint.errors import CheckpointError
 from mindspore_rec.checkpoint.format import Checkpoint
 from mindspore_rec.config import ConfigError
+from mindspore_rec.job_config import TableParameters
 from mindspore_rec.serving.trained_model import trained_model
 from tests.serving.trained_models import (
     StreamRun,
@@ -130,3 +131,45 @@ def test_shares_of_several_ranks_are_one_table(tmp_path):
         share = {name: array[mine] if array.shape[:1] == mine.shape else array for name, array in whole.items()}
         checkpoint.groups[f"table-embedding_w.{rank}-of-2"] = share
     assert_same(trained_model(checkpoint).rows(), rows_of(network))
+
+
+def score_of(rows):
+    return (rows.show - rows.click) * np.float32(0.1) + rows.click
+
+
+def test_rows_of_a_score_are_chosen(tmp_path):
+    model = slot_dnn()
+    path = saved(tmp_path, model, trained(model, steps=6))
+    for name, rows in trained_model(read_state(path)).rows().items():
+        least = float(np.median(score_of(rows)))
+        worth = trained_model(read_state(path)).rows_worth(least)[name]
+        expected = score_of(rows) >= np.float32(least)
+        assert 0 < expected.sum() < len(rows)
+        np.testing.assert_array_equal(worth.ids, rows.ids[expected])
+        np.testing.assert_array_equal(worth.weights, rows.weights[expected])
+
+
+def test_coefficients_of_scores_are_those_of_the_table(tmp_path):
+    rules = TableParameters(**{"accessor": {"ctr_accessor_param": {"nonclk_coeff": 0.0, "click_coeff": 2.0}}})
+    model = slot_dnn({"embedding": rules})
+    path = saved(tmp_path, model, trained(model, steps=6))
+    whole = trained_model(read_state(path)).rows()["embedding_w"]
+    least = 2 * float(np.median(whole.click))
+    worth = trained_model(read_state(path)).rows_worth(least)["embedding_w"]
+    np.testing.assert_array_equal(worth.ids, whole.ids[whole.click * 2 >= least])
+    assert 0 < len(worth) < len(whole)
+
+
+def test_scores_need_statistics(tmp_path):
+    run = StreamRun(tmp_path / "without")
+    with pytest.raises(ConfigError, match="--min_score 2: table wide keeps no statistics, expected one") as error:
+        trained_model(read_state(run.store.newest_path())).rows_worth(2.0)
+    assert "\n" not in str(error.value)
+    run = StreamRun(tmp_path / "with", evict_after="30d")
+    found = trained_model(read_state(run.store.newest_path()))
+    rows = found.rows()["deep"]
+    least = float(np.median(score_of(rows)))
+    np.testing.assert_array_equal(found.rows_worth(least)["deep"].ids, rows.ids[score_of(rows) >= np.float32(least)])
+    assert not found.rows_worth(1e9)["deep"].ids.size
+    with pytest.raises(ConfigError, match="--min_score nan: expected a finite number"):
+        found.rows_worth(float("nan"))
