@@ -30,5 +30,6 @@ $python -m ruff check .
 echo "== mypy"
 $python -m mypy
 echo "== tests"
-# A file is run by one process, one file after another, as many at a time as there are cores.
-$python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile -rs --durations=15 "$@" </dev/null
+# A file is run by one process, one file after another, as many at a time as there are cores, the longest files first
+# (conftest.py; pytest-xdist would begin with those of the most tests).
+$python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -rs --durations=15 "$@" </dev/null

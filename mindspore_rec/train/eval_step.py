@@ -9,7 +9,7 @@ from mindspore import Tensor, nn
 
 from mindspore_rec.distributed.exchange import Exchange
 from mindspore_rec.train.blocks import BatchBlocks
-from mindspore_rec.train.host_step import HostStep, MaskedLoss, array_of, hide, pad, tensor_of
+from mindspore_rec.train.host_step import GraphCell, HostStep, MaskedLoss, array_of, hide, pad, tensor_of
 
 
 class EvalStep(HostStep):
@@ -19,7 +19,7 @@ class EvalStep(HostStep):
         super().__init__(network)
         self.loss = MaskedLoss(network, loss_fn)
 
-    def graph(self, blocks: BatchBlocks) -> nn.Cell:
+    def graph(self, blocks: BatchBlocks) -> GraphCell:
         """Return loss and logits."""
         return self.loss
 
@@ -54,7 +54,7 @@ class PredictStep(HostStep):
         super().__init__(network, exchange, owners)
         hide(self, "_rows", rows)
 
-    def graph(self, blocks: BatchBlocks) -> nn.Cell:
+    def graph(self, blocks: BatchBlocks) -> GraphCell:
         """Return the outputs of the network."""
         return _Predict(self.network)
 
@@ -70,9 +70,9 @@ class PredictStep(HostStep):
         return _first_rows(outputs, rows, capacity)
 
 
-class _Predict(nn.Cell):
+class _Predict(GraphCell):
     def __init__(self, network: nn.Cell) -> None:
-        super().__init__(auto_prefix=False)
+        super().__init__()
         self.network = network
 
     def construct(self, *inputs: Tensor) -> Any:

@@ -18,11 +18,29 @@ from mindspore_rec.train.sharded_blocks import ShardedBlocks
 # A tuple given to a compiled cell counts as a constant and compiles it anew at every call: tensors go in one by one.
 
 
-class MaskedLoss(nn.Cell):
+class GraphCell(nn.Cell):
+    """A cell around a network, compiled for a step.
+
+    MindSpore 2.10 never frees a compiled cell that calls another one with ``*inputs``: a step that goes has its cells
+    let go of the network, whose tables stayed in memory else.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+
+    def release(self) -> None:
+        """Let go of all cells within; it cannot be called any more."""
+        for name, cell in list(self._cells.items()):
+            if isinstance(cell, GraphCell):
+                cell.release()
+            delattr(self, name)
+
+
+class MaskedLoss(GraphCell):
     """Masked mean loss and logits; the network's own output where it brings its loss."""
 
     def __init__(self, network: nn.Cell, loss_fn: Optional[nn.Cell]) -> None:
-        super().__init__(auto_prefix=False)
+        super().__init__()
         self.network = network
         self.loss_fn = loss_fn
         self.row_loss = by_row(loss_fn)
@@ -53,6 +71,11 @@ class HostStep(nn.Cell):
         hide(self, "_calls", None)
         hide(self, "_graphs", {})
 
+    def __del__(self) -> None:
+        for run, _ in self.__dict__.get("_graphs", {}).values():
+            run.cell.release()
+        super().__del__()
+
     def blocks(self, inputs: Sequence[Input], capacity: int) -> Tuple[Any, BatchBlocks]:
         """Return the compiled graph of this capacity and its blocks; `inputs` are padded to it."""
         if capacity not in self._graphs:
@@ -70,7 +93,7 @@ class HostStep(nn.Cell):
         blocks.attach()
         return graph, blocks
 
-    def graph(self, blocks: BatchBlocks) -> nn.Cell:
+    def graph(self, blocks: BatchBlocks) -> GraphCell:
         """Return the cell to compile for these blocks."""
         raise NotImplementedError
 

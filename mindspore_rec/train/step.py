@@ -13,7 +13,7 @@ from mindspore_rec.distributed.exchange import Exchange
 from mindspore_rec.train.blocks import BatchBlocks
 from mindspore_rec.train.graph_thread import GraphThread, nothing
 from mindspore_rec.train.hoist import graph_array
-from mindspore_rec.train.host_step import HostStep, MaskedLoss, array_of, hide, pad, tensor_of
+from mindspore_rec.train.host_step import GraphCell, HostStep, MaskedLoss, array_of, hide, pad, tensor_of
 from mindspore_rec.train.sharded_blocks import ShardedBlocks
 from mindspore_rec.train.variables_step import Watch, WatchedLoss
 
@@ -59,11 +59,11 @@ class _Found:
     watched: Sequence[np.ndarray] = ()
 
 
-class _Gradients(nn.Cell):
+class _Gradients(GraphCell):
     """What the loss returns, and the gradient of each given parameter, by one forward and backward pass."""
 
     def __init__(self, loss: MaskedLoss, weights: Sequence[Parameter]) -> None:
-        super().__init__(auto_prefix=False)
+        super().__init__()
         self.loss = loss
         self.gradient = ops.value_and_grad(self.loss, None, ParameterTuple(weights), has_aux=True)
 
@@ -119,7 +119,7 @@ class TrainStep(HostStep):
         """Compile for this many rows from the start, even if the first batch is shorter."""
         hide(self, "batch_size", batch_size)
 
-    def graph(self, blocks: BatchBlocks) -> nn.Cell:
+    def graph(self, blocks: BatchBlocks) -> GraphCell:
         """Return loss, logits and gradients of rows and dense parameters."""
         return _Gradients(self.loss, [*blocks.row_parameters, *self._dense])
 

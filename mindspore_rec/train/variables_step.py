@@ -12,7 +12,7 @@ from mindspore_rec.distributed.exchange import Exchange
 from mindspore_rec.models.slot_network import LOGIT, SlotNetwork
 from mindspore_rec.train.blocks import BatchBlocks
 from mindspore_rec.train.eval_step import PredictStep
-from mindspore_rec.train.host_step import MaskedLoss, hide
+from mindspore_rec.train.host_step import GraphCell, MaskedLoss, hide
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Watch:
     tell: Callable[[List[np.ndarray]], None]
 
 
-class Variables(nn.Cell):
+class Variables(GraphCell):
     """The chosen variables of a network; of what the others alone need, compilation leaves nothing.
 
     Inputs and outputs as of `SlotNetwork.variables`, the outputs in the order of `names`.
     """
 
     def __init__(self, network: SlotNetwork, names: Sequence[str]) -> None:
-        super().__init__(auto_prefix=False)
+        super().__init__()
         self.network = network
         self.places = tuple(network.all_vars.index(name) for name in names)
 
@@ -66,7 +66,7 @@ class VariablesStep(PredictStep):
         super().__init__(network, exchange, owners, rows)
         hide(self, "_names", tuple(names))
 
-    def graph(self, blocks: BatchBlocks) -> nn.Cell:
+    def graph(self, blocks: BatchBlocks) -> GraphCell:
         """Return the variables."""
         return Variables(self.network, self._names)
 

@@ -56,12 +56,18 @@ def assert_close(found, expected):
         np.testing.assert_allclose(array, expected[name], atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def exports_of_deep(deep, tmp_path_factory):
+    """An export in each layout."""
+    export, folder = export_of(*deep), tmp_path_factory.mktemp("deep")
+    return {layout: export.write(folder / layout, rows_of(deep[1]), SOURCE, layout) for layout in LAYOUTS}
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_slot_dnn_predicts_as_in_training(deep, tmp_path, layout, weighted):
+def test_slot_dnn_predicts_as_in_training(deep, exports_of_deep, layout, weighted):
     model, network = deep
-    export_of(model, network).write(tmp_path / "model", rows_of(network), SOURCE, layout)
-    exported = read_export(tmp_path / "model")
+    exported = read_export(exports_of_deep[layout])
     ids, dense, _ = batch(model.schema, 50, seed=9, weighted=weighted)
     expected = variables_of(network, ids, dense)
     assert np.ptp(expected["probability"]) > 1e-3
@@ -123,10 +129,8 @@ def test_rec_model_predicts_the_same(deep, tmp_path):
     np.testing.assert_allclose(read_export(tmp_path / "model").predict(ids, dense)["logit"], expected, atol=1e-6)
 
 
-def test_unknown_ids_and_padding_are_zeros(deep, tmp_path):
-    model, network = deep
-    export_of(model, network).write(tmp_path / "model", rows_of(network), SOURCE)
-    exported = read_export(tmp_path / "model")
+def test_unknown_ids_and_padding_are_zeros(exports_of_deep):
+    exported = read_export(exports_of_deep["native"])
     assert [table.padding_id for table in exported.manifest.tables.values()] == [0, 0]
     known = exported.tables["embedding_w"].shares[0][0][5]
     ids = np.array([[0, 0, 0, 0], [123, 0, 7, 11], [known, 0, 0, 0]])

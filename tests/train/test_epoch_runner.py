@@ -125,15 +125,26 @@ def test_two_epochs_and_two_more_are_four(tmp_path: Path) -> None:
     assert saved(tmp_path / "half" / "2")[0].keys() == saved(tmp_path / "rest" / "2")[0].keys()
 
 
+@pytest.fixture(scope="module")
+def ten_epochs(tmp_path_factory: pytest.TempPathFactory) -> Tuple[Path, PhaseModel]:
+    """A folder with every second of ten epochs, and what was trained."""
+    use_device("CPU")
+    folder = tmp_path_factory.mktemp("ten")
+    given = phase_model(folder)
+    assert run_epochs(runner(folder, epochs=10, save_checkpoint_interval=2), [given], Exports())
+    return folder, given
+
+
 @pytest.mark.parametrize("path", ["increment", "increment/10", "increment/10/step-000000000080"])
-def test_a_saved_model_is_found(path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_saved_model_is_found(
+    path: str, ten_epochs: Tuple[Path, PhaseModel], caplog: pytest.LogCaptureFixture
+) -> None:
     """Of several epochs the last, which is no matter of letters."""
-    given = phase_model(tmp_path)
-    assert run_epochs(runner(tmp_path, epochs=10, save_checkpoint_interval=2), [given], Exports())
+    folder, given = ten_epochs
     caplog.set_level(logging.INFO)
-    config = runner(tmp_path, **{"class": "infer", "init_model_path": str(tmp_path / path)})
+    config = runner(folder, **{"class": "infer", "init_model_path": str(folder / path)})
     assert run_epochs(config, [given], Exports())
-    expected = tmp_path / "increment" / "10" / "step-000000000080"
+    expected = folder / "increment" / "10" / "step-000000000080"
     assert f"predicting with {expected}" in caplog.messages
 
 

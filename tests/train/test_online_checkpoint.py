@@ -79,13 +79,18 @@ def contents(folder: Path) -> Dict[str, bytes]:
 EVERY = {"full": Every(steps=6), "delta": Every(steps=2)}
 
 
-def test_full_ones_and_deltas_between_them(tmp_path):
-    trainer = Trainer(tmp_path, **EVERY).run(0, 15)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> CheckpointStore:
+    """The checkpoints of a run of 15 steps that nothing interrupted."""
+    return Trainer(tmp_path_factory.mktemp("whole"), **EVERY).run(0, 15).store
+
+
+def test_full_ones_and_deltas_between_them(whole):
     expected = ["step-2", "delta-4", "delta-6", "step-8", "delta-10", "delta-12", "step-14", "delta-15"]
-    assert names(trainer.store) == expected
-    assert [error for _, error in verified(trainer.store.paths())] == [None] * 8
-    assert [len(chain_of(path)) for path in trainer.store.paths()] == [1, 2, 3, 1, 2, 3, 1, 2]
-    assert [manifest_of(path).number for path in trainer.store.paths()] == [1, 1, 1, 2, 2, 2, 3, 3]
+    assert names(whole) == expected
+    assert [error for _, error in verified(whole.paths())] == [None] * 8
+    assert [len(chain_of(path)) for path in whole.paths()] == [1, 2, 3, 1, 2, 3, 1, 2]
+    assert [manifest_of(path).number for path in whole.paths()] == [1, 1, 1, 2, 2, 2, 3, 3]
 
 
 def test_a_chain_holds_the_state_of_the_model(tmp_path):
@@ -98,20 +103,18 @@ def test_a_chain_holds_the_state_of_the_model(tmp_path):
     assert manifest_of(again.write(9, live)).digest == newest.manifest.digest
 
 
-def test_two_runs_write_the_same_bytes(tmp_path):
-    for name in "ab":
-        Trainer(tmp_path / name, **EVERY).run(0, 15)
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+def test_two_runs_write_the_same_bytes(whole, tmp_path):
+    again = Trainer(tmp_path, **EVERY).run(0, 15).store
+    assert contents(again.folder) == contents(whole.folder)
 
 
 @pytest.mark.parametrize("stops", [(7,), (1, 2, 3, 10), (14,)])
-def test_going_on_from_a_chain_is_as_if_nothing_had_happened(tmp_path, stops):
-    whole = Trainer(tmp_path / "whole", **EVERY).run(0, 15)
+def test_going_on_from_a_chain_is_as_if_nothing_had_happened(whole, tmp_path, stops):
     begin = 0
     for end in (*stops, 15):
         trainer = Trainer(tmp_path / "parts", **EVERY).run(begin, end)
         begin = end
-    assert manifest_of(trainer.store.newest_path()).digest == manifest_of(whole.store.newest_path()).digest
+    assert manifest_of(trainer.store.newest_path()).digest == manifest_of(whole.newest_path()).digest
     assert [error for _, error in verified(trainer.store.paths()) if error is not None] == []
 
 

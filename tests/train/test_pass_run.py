@@ -65,6 +65,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run without a break leaves."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert run(data, folder) == list(SCHEDULE.passes())
+    return folder
+
+
 def run(data: Path, folder: Path, bars: Optional[NoBars] = None) -> List[PassKey]:
     """Train what is left; the passes that were trained."""
     runner = OnlineRunner.model_validate(
@@ -98,10 +106,10 @@ def day_group(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("stage", ["Infer", "Train"])
-def test_a_run_that_was_stopped_reports_as_one_without_a_break(stage: str, data: Path, tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    keys = list(SCHEDULE.passes())
-    assert run(data, whole) == keys
+def test_a_run_that_was_stopped_reports_as_one_without_a_break(
+    stage: str, data: Path, whole: Path, tmp_path: Path
+) -> None:
+    broken, keys = tmp_path / "broken", list(SCHEDULE.passes())
     assert run(data, broken, StopInPass(keys[1], stage)) == keys[:1]
     stopped_at = 2 if stage == "Infer" else 3  # a stage that was stopped is not reported
     assert len(read_records(broken)) == stopped_at
@@ -118,9 +126,8 @@ def test_a_run_that_was_stopped_reports_as_one_without_a_break(stage: str, data:
         assert all(np.array_equal(ends[0][key], ends[1][key]) for key in ends[0])
 
 
-def test_a_day_is_the_sum_of_its_passes(data: Path, tmp_path: Path) -> None:
-    run(data, tmp_path)
-    records = {(record.day, record.number, record.stage): record for record in read_records(tmp_path)}
+def test_a_day_is_the_sum_of_its_passes(whole: Path) -> None:
+    records = {(record.day, record.number, record.stage): record for record in read_records(whole)}
     for day in SCHEDULE.days():
         of_day: PassRecord = records[day, None, "Infer"]
         passes = [records[day, number, "Infer"] for number in (1, 2)]

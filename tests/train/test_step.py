@@ -1,10 +1,14 @@
 """One step against the same arithmetic in NumPy, float64."""
 
+import gc
+import weakref
+
 import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import nn
 
+from mindspore_rec.embedding.lookup import HashEmbeddingLookup
 from mindspore_rec.train.eval_step import EvalStep, PredictStep
 from mindspore_rec.train.losses import LogLoss
 from mindspore_rec.train.step import TrainStep
@@ -203,3 +207,20 @@ def test_evaluation_and_prediction_agree_and_touch_nothing():
     expected = np.maximum(logits.asnumpy(), 0) - logits.asnumpy() * labels + np.log1p(np.exp(-abs(logits.asnumpy())))
     assert float(loss) == pytest.approx(expected.mean(), rel=1e-5)
     assert len(network.deep.table) == rows_before
+
+
+@pytest.mark.parametrize("make", [OneTable, TwoTowers])
+def test_tables_go_with_their_network(make):
+    """MindSpore keeps what it compiled, which must not keep the network."""
+
+    def table_of_one_that_was_used():
+        network, step = new_step(make())
+        evaluation, prediction = EvalStep(network, LogLoss()), PredictStep(network)
+        for seed in range(2):
+            batch = rows(16, seed=seed)
+            step(*batch), evaluation(*batch), prediction(*batch[:-1])
+        return weakref.ref(next(cell for cell in network.cells() if isinstance(cell, HashEmbeddingLookup)).table)
+
+    found = table_of_one_that_was_used()
+    gc.collect()
+    assert found() is None
