@@ -14,6 +14,7 @@ from typing import Optional, Sequence
 from mindspore_rec.cli.options import load
 from mindspore_rec.config import ConfigError
 from mindspore_rec.logs import quiet_mindspore, setup_logging
+from mindspore_rec.monitor.page import page_routes
 from mindspore_rec.serve_config import ServeConfig
 from mindspore_rec.serving.http_gate import read_token
 from mindspore_rec.serving.http_server import listen, run_server, url_of
@@ -51,7 +52,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if predictor.status().version is None:
         logger.info("%s: nothing was published yet; waiting", folder)
     try:
-        run_server(create_app(predictor, config), listener, ready)
+        run_server(create_app(predictor, config, page_routes()), listener, ready)
     finally:
         predictor.close()
     return 0

@@ -7,7 +7,7 @@ import binascii
 import hmac
 import time
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Collection, Optional
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,7 +68,8 @@ class Gate:
 
     Args:
         app: the rest.
-        token: to ask for on all paths but /healthz and /readyz; None: nobody is asked.
+        token: to ask for; None: nobody is asked.
+        open_paths: where nobody is asked either.
         in_flight: says when the server is stopping.
         on_answer: told the path, the status and the seconds of each request.
     """
@@ -77,11 +78,13 @@ class Gate:
         self,
         app: ASGIApp,
         token: Optional[Token],
+        open_paths: Collection[str],
         in_flight: InFlight,
         on_answer: Callable[[str, int, float], None],
     ) -> None:
         self._app = app
         self._token = token
+        self._open_paths = frozenset(open_paths)
         self._in_flight = in_flight
         self._on_answer = on_answer
 
@@ -109,7 +112,7 @@ class Gate:
             self._on_answer(scope["path"], status, time.perf_counter() - started)
 
     def _may_pass(self, scope: Scope) -> bool:
-        if self._token is None or scope["path"] in OPEN_PATHS:
+        if self._token is None or scope["path"] in self._open_paths:
             return True
         return self._token.allows(Headers(scope=scope).get("authorization", ""))
 

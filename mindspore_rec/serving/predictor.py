@@ -136,9 +136,15 @@ class Predictor:
         Raises:
             UserError: it is not there, or cannot be loaded; the version stays as it was.
         """
+        followed = self._following.is_set()
         self._following.clear()
-        with self._lock:
-            self._load(version)
+        try:
+            with self._lock:
+                self._load(version)
+        except BaseException:
+            if followed:
+                self._following.set()
+            raise
         return self.export_version()
 
     def follow(self) -> None:

@@ -17,13 +17,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from mindspore_rec.config import UserError
 from mindspore_rec.serve_config import ServeConfig
 from mindspore_rec.serving.batching import Batcher
 from mindspore_rec.serving.http_errors import LATER, HttpError, handlers, json_response
-from mindspore_rec.serving.http_gate import Gate, read_token
+from mindspore_rec.serving.http_gate import OPEN_PATHS, Gate, read_token
 from mindspore_rec.serving.http_limits import InFlight, read_body
 from mindspore_rec.serving.predict_json import answer_of, parse_request
 from mindspore_rec.serving.prediction import Prediction, PredictorLike
@@ -40,7 +40,7 @@ T = TypeVar("T")
 def create_app(
     predictor: PredictorLike,
     config: ServeConfig,
-    routes: Sequence[BaseRoute] = (),
+    routes: Sequence[Route] = (),
     *,
     registry: Optional[CollectorRegistry] = None,
     in_flight: Optional[InFlight] = None,
@@ -50,7 +50,7 @@ def create_app(
     Args:
         predictor: answers requests; the caller closes it.
         config: limits, the name of the model and the token.
-        routes: more of them, such as those of a page; the token protects them too.
+        routes: more of them, such as those of a page; they are open to all.
         registry: of Prometheus; default: one of its own.
         in_flight: tells when the server stops; default: one of its own.
 
@@ -71,7 +71,8 @@ def create_app(
         yield
         server.close()
 
-    gate = Middleware(Gate, token=token, in_flight=server.in_flight, on_answer=server.on_answer)
+    open_paths = [*OPEN_PATHS, *(route.path for route in routes)]
+    gate = Middleware(Gate, token=token, open_paths=open_paths, in_flight=server.in_flight, on_answer=server.on_answer)
     app = Starlette(
         routes=[*server.routes(), *routes],
         middleware=[gate],
@@ -112,7 +113,7 @@ class ModelServer:
         registry.register(PredictorMetrics(predictor, lambda: self._batcher.waiting_rows))
         self._switching = threading.Lock()
 
-    def routes(self) -> Sequence[BaseRoute]:
+    def routes(self) -> Sequence[Route]:
         """All routes but those of others."""
         return [
             Route(f"{self.path}{_PREDICT}", self.predict, methods=["POST"]),

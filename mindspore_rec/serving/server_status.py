@@ -25,11 +25,7 @@ def status_of(predictor: PredictorLike, name: str, waiting_rows: int, requests: 
     p50, p99 = status.click_to_servable
     return {
         "name": name,
-        "version": version.number if version else None,
-        "identity": version.identity if version else None,
-        "step": version.step if version else None,
-        "data_time": version.data_time if version else None,
-        "spec_digest": version.spec_digest if version else None,
+        "version": vars(version) if version else None,
         "loaded_at": status.loaded_at if version else None,
         "following": status.following,
         "pinned": status.pinned,

@@ -107,7 +107,7 @@ def test_a_rollback_stays_until_it_follows_again(run, folder, predictor):
 def test_a_rollback_to_what_is_not_there(predictor):
     with pytest.raises(PublicationError, match="no version 77"):
         predictor.rollback(77)
-    assert predictor.status().version.number == 1
+    assert (predictor.status().version.number, predictor.status().following) == (1, True)
 
 
 @pytest.mark.parametrize("file", ["sparse/wide-000.safetensors", "dense/parameters.safetensors", PUBLICATION])
