@@ -95,7 +95,7 @@ class ScriptedServer:
         given = request.headers.get("authorization", "")
         self.asked.append(given)
         if self.token and given != f"Bearer {self.token}":
-            return JSONResponse({"error": "a token is needed"}, 401)
+            return JSONResponse({"error": "a token is needed"}, 401, {"WWW-Authenticate": 'Basic realm="model server"'})
         if self.content is not None:
             return Response(self.content, self.code)
         return JSONResponse(self.status, self.code)

@@ -52,8 +52,13 @@ function serverNow(response) {
 async function ask() {
   const token = keptToken();
   const headers = { Accept: "application/json", ...(token === "" ? {} : { Authorization: `Bearer ${token}` }) };
-  const options = { headers, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(GIVE_UP) };
-  const response = await fetch("v1/status", options);
+  const response = await fetch("v1/status", {
+    headers,
+    cache: "no-store",
+    credentials: "omit", // else the browser opens a dialog of its own where the server also takes a password
+    redirect: "error",
+    signal: AbortSignal.timeout(GIVE_UP),
+  });
   if (response.status === 401) {
     trouble = "it asks for an access token";
     askForToken();
