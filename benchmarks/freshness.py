@@ -41,6 +41,7 @@ EXAMPLES = REPOSITORY / "examples" / "online_learning"
 ROWS, REQUESTS_A_SECOND, BODIES = 100, 50.0, 64
 TOLERANCE = 1e-6
 WARM_SECONDS = 300.0
+SETTLED, SETTLED_LAG = 4, 4  # publications, messages
 SERVED_ROWS = 10**9  # of the synthetic stream, far from those that are trained
 NICE = ["nice", "-n", "10"]
 
@@ -89,11 +90,11 @@ def until(programs: Programs, holds: Callable[[], bool], what: str) -> None:
             raise SystemExit(f"{ended} ended" if ended else f"waited in vain: {what}")
 
 
-def warm(port: int, seconds: float) -> bool:
-    """Whether the newest version was trained on rows of the last few seconds, so that no backlog is left."""
+def warm(port: int) -> bool:
+    """Whether the backlog of the start is gone: the last publications were up to the newest rows."""
     status = status_of(port)
-    version = status and status.get("version")
-    return bool(version and version["data_time"] and time.time() - version["data_time"] / 1000 < seconds)
+    lags = [publication["metrics"].get("lag_messages", 1e9) for publication in (status or {}).get("publications", [])]
+    return len(lags) >= SETTLED and max(lags[-SETTLED:]) <= SETTLED_LAG
 
 
 def click_to_servable(manifests: List[PublicationManifest], seen: Dict[int, float]) -> ClickToServable:
@@ -138,7 +139,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Dict[str, object]:
         try:
             for name, command in commands(arguments, broker.bootstrap_servers, folder, port).items():
                 programs.start(name, command, environ)
-            until(programs, lambda: warm(port, 6.0), "a version of new rows")
+            until(programs, lambda: warm(port), "a version of new rows")
             before = status_of(port) or {}
             begin, trained = time.monotonic(), before["publications"][-1]["metrics"]["rows_trained"]
             load = OpenLoop(port, "/v1/models/criteo:predict", [body_of(part) for part in rows], REQUESTS_A_SECOND)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Literal, Optional
 
 from pydantic import ByteSize, Field
 
@@ -23,6 +23,10 @@ class ServeConfig(Section):
     follow: bool = Field(True, description="take new versions as they are published; false: stay at that of the start")
     poll_seconds: float = Field(0.1, gt=0, le=3600, description="between looks for a new version")
     dictionary: Optional[str] = Field(None, description="dictionary.safetensors of process_data.py: dictionary ids")
+    engine: Literal["auto", "onnxruntime", "mindspore"] = Field(
+        "auto", description="of the dense part; auto: ONNX Runtime where it is installed and gives the same numbers"
+    )
+    threads: int = Field(1, ge=1, le=1024, description="of ONNX Runtime, that compute a batch of requests")
     max_body: ByteSize = Field(ByteSize(4 << 20), ge=1 << 10, le=1 << 30, description="size of a request")
     max_rows: int = Field(10000, ge=1, le=1000000, description="rows in a request")
     max_requests: int = Field(256, ge=1, le=100000, description="predict requests at a time; more are refused")

@@ -47,7 +47,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         sys.stdout.flush()
 
     predictor = Predictor(
-        Path(folder), follow=config.follow, poll_seconds=config.poll_seconds, dictionary=config.dictionary or ""
+        Path(folder),
+        follow=config.follow,
+        poll_seconds=config.poll_seconds,
+        dictionary=config.dictionary or "",
+        engine=config.engine,
+        threads=config.threads,
     )
     if predictor.status().version is None:
         logger.info("%s: nothing was published yet; waiting", folder)

@@ -132,7 +132,7 @@ class RowStore:
 
         def kernel(begin: int, end: int) -> None:
             if kind == FLOAT32:
-                _gather(store, rows, out, begin, end)
+                gather_rows(store, rows, out, begin, end)
             else:
                 _gather_halves(halves, rows, out, bits, kind, begin, end)
 
@@ -244,7 +244,8 @@ def _initialize(store, row_ids, rows, dim, first, seed, kind, scale, mean):  # t
 
 
 @njit(cache=True, nogil=True)
-def _gather(store, rows, weights, begin, end):  # type: ignore[no-untyped-def]
+def gather_rows(store, rows, weights, begin, end):  # type: ignore[no-untyped-def]
+    """Write the first values of rows to float32[n, dim], from one place to another; zeros for row -1."""
     dim = weights.shape[1]
     flat, width = store.reshape(-1), store.shape[1]
     for k in range(begin, end):

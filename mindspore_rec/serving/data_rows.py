@@ -142,6 +142,8 @@ def _engine(fields: Mapping[str, Any], dictionary: str) -> FeatureEngine:
 def fed(rows: NetworkRows, manifest: ExportManifest) -> NetworkRows:
     """Return what the graph that answers requests is given of rows for the whole network."""
     graph, whole = manifest.graph, manifest.variables
+    if (graph.slots, graph.numbers) == (whole.slots, whole.numbers):
+        return rows
     columns = [whole.slots.index(slot) for slot in graph.slots]
     ids = rows.ids.of_columns(columns) if isinstance(rows.ids, Bags) else rows.ids[:, columns]
     if rows.numbers is None or not graph.numbers:

@@ -11,11 +11,10 @@ import numpy as np
 
 from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.checkpoint.checksum import CRC32C
-from mindspore_rec.embedding.bag_ids import bags_of_ids
 from mindspore_rec.embedding.bags import Bags, Pool
 from mindspore_rec.serving.graph_file import SUFFIX, InferenceGraph, read_graph
 from mindspore_rec.serving.layouts import LAYOUTS
-from mindspore_rec.serving.manifest import MANIFEST, ROWS, ExportError, ExportManifest, GraphOf, read_manifest
+from mindspore_rec.serving.manifest import MANIFEST, ROWS, ExportError, ExportManifest, GraphOf, TableOf, read_manifest
 from mindspore_rec.serving.mapped_table import MappedTable
 from mindspore_rec.serving.publication import PUBLICATION
 
@@ -83,22 +82,26 @@ class ExportedModel:
         self, lookups: Mapping[str, Lookup], ids: Union[np.ndarray, Bags], slots: Tuple[str, ...]
     ) -> np.ndarray:
         """As `rows`, of other tables of the same names and sizes."""
-        bags = ids if isinstance(ids, Bags) else bags_of_ids(ids)
-        if bags.slots != len(slots):
-            raise ValueError(f"ids of {bags.slots} slots, expected {len(slots)}")
-        found = np.zeros((*bags.shape, self.width), np.float32)
+        if ids.shape[1] != len(slots):
+            raise ValueError(f"ids of {ids.shape[1]} slots, expected {len(slots)}")
+        found = np.zeros((ids.shape[0], len(slots), self.width), np.float32)
         for name, table in self.manifest.tables.items():
             columns = [place for place, slot in enumerate(slots) if slot in table.slots]
-            if not columns:
-                continue
-            own = bags.of_columns(columns)
-            values = lookups[name](own.ids)
-            if table.padding_id is not None:
-                values[own.ids.view(np.uint64) == table.padding_id] = 0.0
-            begin, end = table.columns
-            pooled = Pool(own, table.pooling).forward(values)
-            found[:, columns, begin:end] = pooled.reshape(*own.shape, end - begin)
+            if columns:
+                begin, end = table.columns
+                values = self._pooled(table, lookups[name], ids, columns)
+                place = slice(None) if len(columns) == len(slots) else columns
+                found[:, place, begin:end] = values.reshape(ids.shape[0], len(columns), end - begin)
         return found
+
+    def _pooled(self, table: TableOf, lookup: Lookup, ids: Union[np.ndarray, Bags], columns: List[int]) -> np.ndarray:
+        """Rows of some slots, one a slot; where a slot has one id that is its row, however it is pooled."""
+        whole = len(columns) == ids.shape[1]
+        if isinstance(ids, Bags):
+            own = ids.of_columns(columns)
+            return Pool(own, table.pooling).forward(_unpadded(table, own.ids, lookup(own.ids)))
+        flat = (ids if whole else ids[:, columns]).ravel()
+        return _unpadded(table, flat, lookup(flat))
 
     @cached_property
     def graph(self) -> InferenceGraph:
@@ -140,6 +143,13 @@ class ExportedModel:
     ) -> Dict[str, np.ndarray]:
         given = self.inputs_of(graph, lambda: self.rows(ids, graph.slots), numbers, ids.shape[0])
         return dict(zip(graph.outputs, run(*given)))
+
+
+def _unpadded(table: TableOf, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of ids, zeros for that of padding."""
+    if table.padding_id is not None:
+        rows[ids.view(np.uint64) == table.padding_id] = 0.0
+    return rows
 
 
 def read_export(folder: Path) -> ExportedModel:

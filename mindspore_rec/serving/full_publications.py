@@ -25,11 +25,10 @@ from mindspore_rec.serving.publication_folder import PublicationFolder
 logger = logging.getLogger(__name__)
 
 _PRIORITY = 10  # what serves and trains comes first
-_LEAST_DELTAS = 10
 
 
 class FullPublications:
-    """Makes a full publication every so many deltas, or where they are larger than the full one before them.
+    """Makes a full publication every so many deltas.
 
     Args:
         folder: of the publications.
@@ -45,20 +44,12 @@ class FullPublications:
         """Begin to make the full publication of a version where one is due and none is being made."""
         if self._running is not None and not self._running.done():
             return
-        if self._due(version):
+        if len(self._folder.chain(version)[1]) >= self._config.publish_full_every:
             self._running = self._thread.submit(self._make, version)
 
     def close(self) -> None:
         """Wait until what was begun is made."""
         self._thread.shutdown()
-
-    def _due(self, version: int) -> bool:
-        count = len(self._folder.chain(version)[1])
-        if not _LEAST_DELTAS <= count < self._config.publish_full_every:
-            return count >= self._config.publish_full_every
-        numbers = range(version - count + 1, version + 1)
-        deltas = sum(self._folder.manifest_of(number, "delta").nbytes for number in numbers)
-        return deltas > self._folder.manifest_of(version - count, "full").nbytes
 
     def _make(self, version: int) -> None:
         writing, begin = self._folder.writing(version, "full"), time.monotonic()

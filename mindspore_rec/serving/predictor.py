@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Callable, List, Mapping, Optional, Sequence
 
@@ -17,6 +18,7 @@ from mindspore_rec.serving.click_to_servable import ClickToServable
 from mindspore_rec.serving.data_rows import engine_of, fed
 from mindspore_rec.serving.delta import read_delta
 from mindspore_rec.serving.exported_model import ExportedModel
+from mindspore_rec.serving.graph_engines import EngineName, open_engine
 from mindspore_rec.serving.prediction import Prediction, PredictorStatus, Version
 from mindspore_rec.serving.publication import PublicationError, PublicationManifest
 from mindspore_rec.serving.publication_folder import PublicationFolder
@@ -41,6 +43,8 @@ class Predictor:
         poll_seconds: between two looks at `current`.
         dictionary: dictionary.safetensors, where the ids of the model come from one.
         spec: the feature spec that the caller expects; another one is refused. None: any.
+        engine: what computes the dense part: "auto", "onnxruntime" or "mindspore"; see `open_engine`.
+        threads: of ONNX Runtime, that compute one request.
         clock: seconds since 1970.
 
     Raises:
@@ -56,11 +60,14 @@ class Predictor:
         poll_seconds: float = 0.1,
         dictionary: str = "",
         spec: Optional[FeatureSpec] = None,
+        engine: EngineName = "auto",
+        threads: int = 1,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = PublicationFolder(folder)
         self._dictionary, self._spec, self._clock = dictionary, spec, clock
         self._poll_seconds = poll_seconds
+        self._open_engine = partial(open_engine, name=engine, threads=threads)
         self._model: Optional[ServedModel] = None
         self._reader: Optional[RowReader] = None
         self._refused, self._newest, self._pinned = "", 0, False
@@ -228,7 +235,7 @@ class Predictor:
         """Load the full publication before a version and the deltas up to it, then answer with them."""
         path, deltas = self._folder.chain(version)
         old = self._model
-        model = ServedModel(path, old.graph if old is not None else None)
+        model = ServedModel(path, old.engine if old is not None else None, self._open_engine)
         self._check_spec(model)
         reader = self._new_reader(model.export) if old is None or self._reader is None else self._reader
         manifests = [self._folder.manifest_of(self._folder.number_of(path), "full")]

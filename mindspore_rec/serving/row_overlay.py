@@ -11,6 +11,7 @@ from mindspore_rec.embedding.bounds import MEMORY_SHARE
 from mindspore_rec.embedding.id_order import sort_ids
 from mindspore_rec.embedding.index import ENTRY_BYTES, IdIndex
 from mindspore_rec.embedding.memory import reserve
+from mindspore_rec.embedding.row_store import gather_rows
 from mindspore_rec.embedding.table_rows import ChangedRows
 
 _MOST = (1 << 31) - 1
@@ -26,10 +27,8 @@ class RowOverlay:
 
     >>> overlay = RowOverlay(2)
     >>> overlay.apply(ChangedRows(np.array([5]), np.ones((1, 2), np.float32), np.array([7])))
-    >>> overlay.lookup(np.array([5, 6, 7]))
-    (array([ True, False,  True]), array([[1., 1.],
-           [0., 0.],
-           [0., 0.]], dtype=float32))
+    >>> overlay.known(np.array([5, 6, 7])).tolist(), overlay.read(overlay.find(np.array([5, 6, 7]))).tolist()
+    ([True, False, True], [[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
     """
 
     def __init__(self, dim: int) -> None:
@@ -54,13 +53,15 @@ class RowOverlay:
             self._weights[rows] = 0.0 if gone else changed.weights
             self._gone[rows] = gone
 
-    def lookup(self, ids: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Return bool[n], which of int64[n] ids are known here, and float32[n, dim], their rows; zeros for others."""
-        rows = self._index.find(ids)
-        known = rows >= 0
-        found = np.zeros((ids.size, self.dim), np.float32)
-        found[known] = self._weights[rows[known]]
-        return known, found
+    def find(self, ids: np.ndarray) -> np.ndarray:
+        """Return int32[n], the rows of int64[n] ids, -1 for those that are not known here."""
+        return self._index.find(ids)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Return float32[n, dim], copies of rows, int32[n]; zeros for row -1."""
+        found = np.empty((rows.size, self.dim), np.float32)
+        gather_rows(self._weights, rows, found, 0, rows.size)
+        return found
 
     def known(self, ids: np.ndarray) -> np.ndarray:
         """Return bool[n], which of int64[n] ids are known here."""

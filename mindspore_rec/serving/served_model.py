@@ -10,15 +10,14 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 
-from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.embedding.bags import Bags
 from mindspore_rec.serving.delta import Delta
 from mindspore_rec.serving.exported_model import ExportedModel, Lookup, read_export
-from mindspore_rec.serving.graph_file import InferenceGraph
+from mindspore_rec.serving.graph_engines import GraphEngine, GraphRun, open_engine
 from mindspore_rec.serving.mapped_table import MappedTable
 from mindspore_rec.serving.prediction import Version
 from mindspore_rec.serving.publication import PublicationError, read_publication
@@ -28,8 +27,8 @@ from mindspore_rec.serving.row_overlay import RowOverlay
 class _Side:
     """What deltas change, and how many are reading it."""
 
-    def __init__(self, overlays: Dict[str, RowOverlay], dense: Arrays, version: Version) -> None:
-        self.overlays, self.dense, self.version = overlays, dense, version
+    def __init__(self, overlays: Dict[str, RowOverlay], graph: GraphRun, version: Version) -> None:
+        self.overlays, self.graph, self.version = overlays, graph, version
         self.readers = 0
 
 
@@ -40,7 +39,8 @@ class ServedModel:
 
     Args:
         folder: of a full publication, every byte of which is verified.
-        graph: loaded before, of the same graph as this one's; default: its own.
+        engine: of the model that was served before; used again where this one has the same graph.
+        open_engine: makes another one.
 
     Raises:
         ExportError, CheckpointError: it is damaged or incomplete.
@@ -50,16 +50,21 @@ class ServedModel:
         broken: there was no memory for a delta: it answers as before, and takes no other.
     """
 
-    def __init__(self, folder: Path, graph: Optional[SharedGraph] = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        engine: Optional[GraphEngine] = None,
+        open_engine: Callable[[ExportedModel], GraphEngine] = open_engine,
+    ) -> None:
         published = read_publication(folder)
         self.export = read_export(folder)
         if self.export.manifest.files.items() - published.files.items():
             raise PublicationError(f"{folder}: its files are not those of its publication")
-        self.graph = graph if graph is not None and graph.fits(self.export) else SharedGraph(self.export)
+        self.engine = engine if engine is not None and engine.fits(self.export) else open_engine(self.export)
         self._changed = threading.Condition()
         self.base = version = Version.of(published)
-        dense = self.export.dense
-        self._live, self._spare = (_Side(self._new_overlays(), dense, version) for _ in range(2))
+        graph = self.engine.of(version.identity, self.export.dense)
+        self._live, self._spare = (_Side(self._new_overlays(), graph, version) for _ in range(2))
         self._behind: List[Delta] = []  # what the spare side lacks
         self.broken = False
 
@@ -80,7 +85,7 @@ class ServedModel:
             PublicationError: it does not follow this version, or does not fit; nothing is taken over.
         """
         self._check(delta)
-        spare = self._spare
+        graph, spare = self.engine.of(delta.manifest.identity, delta.dense), self._spare
         with self._changed:
             while spare.readers:
                 self._changed.wait()
@@ -90,7 +95,7 @@ class ServedModel:
                 for part in parts:
                     spare.overlays[name].apply(part)
         self.broken = False
-        spare.dense, spare.version = delta.dense, Version.of(delta.manifest)
+        spare.graph, spare.version = graph, Version.of(delta.manifest)
         with self._changed:
             self._live, self._spare = spare, self._live
         self._behind = [delta]
@@ -109,7 +114,7 @@ class ServedModel:
             given = self.export.inputs_of(
                 graph, lambda: self.export.rows_of(lookups, ids, graph.slots), numbers, ids.shape[0]
             )
-            return dict(zip(graph.outputs, self.graph.run(side.version.identity, side.dense, given))), side.version
+            return dict(zip(graph.outputs, side.graph(given))), side.version
 
     @contextmanager
     def _reading(self) -> Iterator[_Side]:
@@ -146,44 +151,13 @@ class ServedModel:
         return {name: RowOverlay(table.dim) for name, table in self.export.tables.items()}
 
 
-class SharedGraph:
-    """The graph of a model, which is compiled once and takes the dense parameters of any version.
-
-    Args:
-        export: whose it is.
-    """
-
-    def __init__(self, export: ExportedModel) -> None:
-        self._kind = _kind_of_graph(export)
-        self._graph: InferenceGraph = export.graph
-        self._loaded = ""
-        self._lock = threading.Lock()
-
-    def fits(self, export: ExportedModel) -> bool:
-        """Whether an export has the same graph, but for parameters."""
-        return _kind_of_graph(export) == self._kind
-
-    def run(self, identity: str, dense: Arrays, given: List[np.ndarray]) -> List[np.ndarray]:
-        """Return the outputs of the version of that identity."""
-        with self._lock:
-            if identity != self._loaded:
-                self._loaded = ""
-                self._graph.load(dense)
-                self._loaded = identity
-            return self._graph(*given)
-
-
-def _kind_of_graph(export: ExportedModel) -> object:
-    manifest = export.manifest
-    shapes = {name: array.shape for name, array in export.dense.items()}
-    return manifest.graph, manifest.source.model, manifest.created_by, shapes
-
-
 def _lookup(table: MappedTable, overlay: RowOverlay) -> Lookup:
     def lookup(ids: np.ndarray) -> np.ndarray:
-        known, found = overlay.lookup(ids)
-        if len(table) and not known.all():
-            found[~known] = table.lookup(ids[~known])
+        rows = overlay.find(ids)
+        found = overlay.read(rows)
+        others = np.flatnonzero(rows < 0)
+        if others.size and len(table):
+            found[others] = table.lookup(ids[others])
         return found
 
     return lookup

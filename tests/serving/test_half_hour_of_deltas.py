@@ -76,7 +76,8 @@ def test_memory_stays_flat_and_base_and_deltas_are_the_table(tmp_path, monkeypat
     export, live = seen.predictor.export, seen.predictor._model._live
     for cell in lookup_cells(run.network):
         rows = cell.table.export_all()
-        known, found = live.overlays[cell.table_name].lookup(rows.ids)
+        overlay = live.overlays[cell.table_name]
+        known, found = overlay.known(rows.ids), overlay.read(overlay.find(rows.ids))
         found[~known] = export.tables[cell.table_name].lookup(rows.ids[~known])
         np.testing.assert_array_equal(found, rows.weights)
         ids = [*live.overlays[cell.table_name].rows()[0].tolist()]

@@ -1,0 +1,157 @@
+"""What computes the dense part of answers: ONNX Runtime where it can, else MindSpore.
+
+ONNX Runtime answers a few rows in half of MindSpore's time, on one thread, which matters where a core is shared with a
+trainer (`benchmarks/serving.py`). What it runs is made of the same MINDIR file, and compared with it at the start.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+from typing import Any, Callable, List, Literal, Protocol
+
+import numpy as np
+
+from mindspore_rec.checkpoint.array_file import Arrays
+from mindspore_rec.config import ConfigError, UserError
+from mindspore_rec.serving.exported_model import ExportedModel
+from mindspore_rec.serving.onnx_file import to_onnx
+
+logger = logging.getLogger(__name__)
+
+#: Inputs of a graph, float32 arrays, to its outputs; any thread may call.
+GraphRun = Callable[[List[np.ndarray]], List[np.ndarray]]
+EngineName = Literal["auto", "onnxruntime", "mindspore"]
+_TRIAL_ROWS = 7
+_TOLERANCE = 1e-6  # of a probability
+
+
+class GraphEngine(Protocol):
+    """The graph of a model, for any of its versions."""
+
+    name: str
+
+    def fits(self, export: ExportedModel) -> bool:
+        """Whether an export has the same graph, but for parameters."""
+
+    def of(self, identity: str, dense: Arrays) -> GraphRun:
+        """The graph of the version of that identity, with these dense parameters."""
+
+
+class MindSporeEngine:
+    """Runs the MINDIR file. One request at a time; what is compiled takes the parameters of any version.
+
+    Args:
+        export: whose graph it is.
+    """
+
+    name = "mindspore"
+
+    def __init__(self, export: ExportedModel) -> None:
+        self._kind, self._graph = _kind_of_graph(export), export.graph
+        self._loaded = ""
+        self._lock = threading.Lock()
+
+    def fits(self, export: ExportedModel) -> bool:
+        """See `GraphEngine`."""
+        return _kind_of_graph(export) == self._kind
+
+    def of(self, identity: str, dense: Arrays) -> GraphRun:
+        """See `GraphEngine`."""
+
+        def run(given: List[np.ndarray]) -> List[np.ndarray]:
+            with self._lock:
+                if identity != self._loaded:
+                    self._loaded = ""
+                    self._graph.load(dense)
+                    self._loaded = identity
+                return self._graph(*given)
+
+        return run
+
+
+class OnnxEngine:
+    """Runs an ONNX graph made of the MINDIR file; each version has a session of its own.
+
+    Args:
+        export: whose graph it is.
+        threads: that compute one request.
+
+    Raises:
+        ConfigError: onnx or onnxruntime is not installed.
+        ExportError: the graph has an operation that is not known.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, export: ExportedModel, threads: int = 1) -> None:
+        graph = export.manifest.graph
+        content = to_onnx((export.folder / graph.file).read_bytes(), graph.outputs)
+        try:
+            self._runtime: Any = importlib.import_module("onnxruntime")
+        except ImportError:
+            raise ConfigError("onnxruntime is not installed: pip install 'mindspore-rec-online[onnx]'") from None
+        self._kind, self._threads = _kind_of_graph(export), threads
+        self._inputs, self._outputs = [name for name, _ in graph.inputs], list(graph.outputs)
+        self._model: Any = importlib.import_module("onnx").load_from_string(content)
+        self._options = self._runtime.SessionOptions()
+        self._options.intra_op_num_threads, self._options.inter_op_num_threads = threads, 1
+        self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+
+    def fits(self, export: ExportedModel) -> bool:
+        """See `GraphEngine`."""
+        return _kind_of_graph(export) == self._kind
+
+    def of(self, identity: str, dense: Arrays) -> GraphRun:
+        """See `GraphEngine`."""
+        for initializer in self._model.graph.initializer:
+            if initializer.name in dense:
+                initializer.raw_data = np.ascontiguousarray(dense[initializer.name], np.float32).tobytes()
+        content = self._model.SerializeToString()
+        session = self._runtime.InferenceSession(content, self._options, providers=["CPUExecutionProvider"])
+
+        def run(given: List[np.ndarray]) -> List[np.ndarray]:
+            found: List[np.ndarray] = session.run(self._outputs, dict(zip(self._inputs, given)))
+            return found
+
+        return run
+
+
+def open_engine(export: ExportedModel, name: EngineName = "auto", threads: int = 1) -> GraphEngine:
+    """Return the engine of an export.
+
+    Args:
+        export: whose graph it is.
+        name: "auto": ONNX Runtime where it is installed, knows the graph, and gives the same numbers as MindSpore.
+        threads: of ONNX Runtime, that compute one request; MindSpore's are one a core.
+
+    Raises:
+        UserError: the engine that was asked for by name cannot run the graph.
+    """
+    if name == "mindspore":
+        return MindSporeEngine(export)
+    try:
+        engine = OnnxEngine(export, threads)
+        _compare(engine, export)
+        return engine
+    except UserError as error:
+        if name == "onnxruntime":
+            raise
+        logger.warning("answers are computed by MindSpore: %s", error)
+        return MindSporeEngine(export)
+
+
+def _compare(engine: GraphEngine, export: ExportedModel) -> None:
+    graph, rng = export.manifest.graph, np.random.default_rng(0)
+    given = [rng.standard_normal((_TRIAL_ROWS, *shape), dtype=np.float32) for _, shape in graph.inputs]
+    pairs = zip(graph.outputs, engine.of("", export.dense)(given), MindSporeEngine(export).of("", export.dense)(given))
+    for name, one, other in pairs:
+        if one.shape != other.shape or not np.allclose(one, other, 10 * _TOLERANCE, _TOLERANCE, equal_nan=True):
+            raise UserError(f"ONNX Runtime gives other numbers for {name} than MindSpore")
+
+
+def _kind_of_graph(export: ExportedModel) -> object:
+    manifest = export.manifest
+    shapes = {name: array.shape for name, array in export.dense.items()}
+    return manifest.graph, manifest.source.model, manifest.created_by, shapes
