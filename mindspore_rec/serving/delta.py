@@ -8,11 +8,12 @@ from typing import Dict, List, Mapping
 
 import numpy as np
 from crc32c import crc32c
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from mindspore_rec.checkpoint.array_file import Arrays
-from mindspore_rec.checkpoint.checksum import crc32c_digits
+from mindspore_rec.checkpoint.checksum import CRC32C, crc32c_digits
+from mindspore_rec.checkpoint.errors import CheckpointError
+from mindspore_rec.checkpoint.mapped_arrays import map_arrays
 from mindspore_rec.embedding.table_rows import ChangedRows
 from mindspore_rec.serving.manifest import ExportError, FileOf
 from mindspore_rec.serving.publication import PUBLICATION, PublicationError, PublicationManifest, read_publication
@@ -111,15 +112,15 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> FileOf:
 
 
 def _read(folder: Path, file: str, about: FileOf) -> Arrays:
+    """Arrays of a file, mapped to memory: the lock of the interpreter is held for moments only."""
     path = folder / file
     try:
-        with path.open("rb") as opened:
-            content = opened.read(about.size + 1)
+        whole = path.stat().st_size == about.size and CRC32C.of_file(path) == about.crc32c
     except OSError as error:
         raise PublicationError(f"{folder}: {file}: {error.strerror}") from None
-    if len(content) != about.size or crc32c_digits(crc32c(content)) != about.crc32c:
+    if not whole:
         raise PublicationError(f"{folder}: {file} is damaged: it is not what {PUBLICATION} says")
     try:
-        return dict(load(content))
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise PublicationError(f"{folder}: {file} cannot be read: {error}") from None
+        return map_arrays(path)
+    except CheckpointError as error:
+        raise PublicationError(str(error)) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Tuple
 
 import numpy as np
+from numba import njit
 
 from mindspore_rec.embedding import host_memory
 from mindspore_rec.embedding.bounds import MEMORY_SHARE
@@ -48,10 +49,9 @@ class RowOverlay:
         Raises:
             MemoryError: there is no room for it.
         """
-        for ids, gone in ((changed.ids, False), (changed.removed, True)):
-            rows, _ = self._index.find_or_add(ids)
-            self._weights[rows] = 0.0 if gone else changed.weights
-            self._gone[rows] = gone
+        # Kernels without the interpreter lock: whoever answers requests needs that meanwhile.
+        _put(self._index.find_or_add(changed.ids)[0], changed.weights, self._weights, self._gone)
+        _take_out(self._index.find_or_add(changed.removed)[0], self._weights, self._gone)
 
     def find(self, ids: np.ndarray) -> np.ndarray:
         """Return int32[n], the rows of int64[n] ids, -1 for those that are not known here."""
@@ -73,3 +73,20 @@ class RowOverlay:
         places = np.flatnonzero(~self._gone[:count])
         ids, places = sort_ids(self._ids[places], places)
         return ids, self._weights[places]
+
+
+@njit(cache=True, nogil=True)
+def _put(rows, values, weights, gone):  # type: ignore[no-untyped-def]
+    dim = weights.shape[1]
+    for k in range(rows.size):
+        into = weights[rows[k]]
+        for d in range(dim):
+            into[d] = values[k, d]
+        gone[rows[k]] = False
+
+
+@njit(cache=True, nogil=True)
+def _take_out(rows, weights, gone):  # type: ignore[no-untyped-def]
+    for row in rows:
+        weights[row] = np.float32(0.0)
+        gone[row] = True

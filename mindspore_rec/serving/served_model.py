@@ -15,6 +15,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple, Union
 import numpy as np
 
 from mindspore_rec.embedding.bags import Bags
+from mindspore_rec.embedding.table_rows import ChangedRows
 from mindspore_rec.serving.delta import Delta
 from mindspore_rec.serving.exported_model import ExportedModel, Lookup, read_export
 from mindspore_rec.serving.graph_engines import GraphEngine, GraphRun, open_engine
@@ -148,7 +149,15 @@ class ServedModel:
                 )
 
     def _new_overlays(self) -> Dict[str, RowOverlay]:
-        return {name: RowOverlay(table.dim) for name, table in self.export.tables.items()}
+        overlays = {name: RowOverlay(table.dim) for name, table in self.export.tables.items()}
+        for overlay in overlays.values():
+            overlay.apply(_nothing(overlay.dim))  # kernels are compiled now, not while requests wait
+        return overlays
+
+
+def _nothing(dim: int) -> ChangedRows:
+    none = np.empty(0, np.int64)
+    return ChangedRows(none, np.empty((0, dim), np.float32), none)
 
 
 def _lookup(table: MappedTable, overlay: RowOverlay) -> Lookup:

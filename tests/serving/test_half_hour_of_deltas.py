@@ -80,9 +80,9 @@ def test_memory_stays_flat_and_base_and_deltas_are_the_table(tmp_path, monkeypat
         known, found = overlay.known(rows.ids), overlay.read(overlay.find(rows.ids))
         found[~known] = export.tables[cell.table_name].lookup(rows.ids[~known])
         np.testing.assert_array_equal(found, rows.weights)
-        ids = [*live.overlays[cell.table_name].rows()[0].tolist()]
-        for own, _ in export.tables[cell.table_name].shares:
-            ids += own[~live.overlays[cell.table_name].known(own)].tolist()
+        ids = overlay.rows()[0].tolist()
+        for share in export.tables[cell.table_name].shares:
+            ids += share.ids[~overlay.known(share.ids)].tolist()
         assert sorted(ids) == sorted(rows.ids.tolist())  # no id that was evicted lives on
     seen.predictor.close()
 

@@ -20,8 +20,8 @@ def rows_of(model):
     for name, table in model.export.tables.items():
         overlay = model._live.overlays[name]
         rows = {}
-        for ids, weights in table.shares:
-            rows.update(zip(ids.tolist(), (row.tobytes() for row in weights)))
+        for share in table.shares:
+            rows.update(zip(share.ids.tolist(), (row.tobytes() for row in table.lookup(share.ids))))
         for id_ in [id_ for id_ in rows if overlay.known(np.array([id_]))[0]]:
             del rows[id_]
         ids, weights = overlay.rows()
