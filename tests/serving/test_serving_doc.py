@@ -1,15 +1,18 @@
-"""docs/serving.md names the keys, routes and metrics of the server as they are."""
+"""docs/serving.md names the keys, routes and metrics of the server, and those of publications, as they are."""
 
 from __future__ import annotations
 
 import re
-from typing import List
+from typing import List, Type
 
+import pytest
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
+from mindspore_rec.config import PublishConfig, Section
 from mindspore_rec.serve_config import ServeConfig
 from mindspore_rec.serving.http_limits import InFlight
+from mindspore_rec.serving.publication import PublicationManifest
 from mindspore_rec.serving.server import ModelServer
 from tests.serving.array_predictor import ArrayPredictor
 from tests.source_tree import REPOSITORY
@@ -24,16 +27,24 @@ def table(heading: str) -> List[List[str]]:
     return rows[2:]
 
 
-def shown(key: str) -> str:
-    value = ServeConfig.model_fields[key].default
+def shown(section: Type[Section], key: str) -> str:
+    value = section.model_fields[key].default
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return "4 MiB" if key == "max_body" else str(value)
 
 
-def test_keys() -> None:
-    expected = [[f"`{key}`", shown(key), field.description] for key, field in ServeConfig.model_fields.items()]
-    assert table("### Keys") == expected
+@pytest.mark.parametrize(
+    ("heading", "section"), [("### Keys", ServeConfig), ("### Keys of the trainer", PublishConfig)]
+)
+def test_keys(heading: str, section: Type[Section]) -> None:
+    fields = section.model_fields.items()
+    assert table(heading) == [[f"`{key}`", shown(section, key), field.description] for key, field in fields]
+
+
+def test_keys_of_a_publication() -> None:
+    named = {key for row in table("### publication.json") for key in re.findall(r"`(\w+)`", row[0])}
+    assert named == set(PublicationManifest.model_fields)
 
 
 def server() -> ModelServer:
