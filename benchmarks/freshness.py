@@ -3,10 +3,10 @@
     python benchmarks/freshness.py [--seconds 120] [--rate 5000] [--batch 1024]
 
 One JSON line. A producer writes `--rate` rows a second to Apache Kafka; consumer, trainer and server are the programs
-that users run, the trainer niced, as docs/serving.md advises where it shares a machine with the server. Requests of 100
-raw rows come at fixed times, 50 a second; latencies count from the scheduled time. `click_to_servable` is the time from
-the event of a row to the first answer of the version that learned of it, over all rows (the times within a batch count
-as evenly spread). A sample of the answers is recomputed from the files of the version they name.
+that users run, the trainer with `--nice 10`, as docs/serving.md advises where it shares a machine with the server.
+Requests of 100 raw rows come at fixed times, 50 a second; latencies count from the scheduled time. `click_to_servable`
+is the time from the event of a row to the first answer of the version that learned of it, over all rows (the times
+within a batch count as evenly spread). A sample of the answers is recomputed from the files of the version they name.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ TOLERANCE = 1e-6
 WARM_SECONDS = 300.0
 SETTLED, SETTLED_LAG = 4, 4  # publications, messages
 SERVED_ROWS = 10**9  # of the synthetic stream, far from those that are trained
-NICE = ["nice", "-n", "10"]
 
 
 def commands(arguments: argparse.Namespace, servers: str, folder: Path, port: int) -> Dict[str, List[str]]:
@@ -63,7 +62,7 @@ def commands(arguments: argparse.Namespace, servers: str, folder: Path, port: in
             "--window_size",
             str(arguments.block_rows),
         ],
-        "online_train": [*NICE, *python, str(EXAMPLES / "online_train.py"), *channel, *train],
+        "online_train": [*python, str(EXAMPLES / "online_train.py"), *channel, *train, "--nice", "10"],
         "producer": [*python, str(EXAMPLES / "producer.py"), *broker, *produce],
         "serve": [*python, "-m", "mindspore_rec", "serve", published, "--port", str(port)],
     }

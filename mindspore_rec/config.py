@@ -225,6 +225,7 @@ class TrainConfig(ChannelConfig, ModelConfig, PublishConfig, GateConfig, Monitor
     """The training service."""
 
     device_target: Literal["CPU", "GPU"] = Field("CPU", description="where the dense part runs")
+    nice: int = Field(0, ge=0, le=19, description="give way to other programs of this machine, such as a server")
     dataset_sink_mode: bool = Field(True, description="sink batches to the device queue (the CPU feeds instead)")
     sink_size: int = Field(1, description="batches a sink; only 1 is supported")
     max_wait: float = Field(1.0, ge=0, description="seconds before a short batch is trained; 0: only full ones")

@@ -26,7 +26,7 @@ class ServeConfig(Section):
     engine: Literal["auto", "onnxruntime", "mindspore"] = Field(
         "auto", description="of the dense part; auto: ONNX Runtime where it is installed and gives the same numbers"
     )
-    threads: int = Field(1, ge=1, le=1024, description="of ONNX Runtime, that compute a batch of requests")
+    threads: int = Field(0, ge=0, le=1024, description="of ONNX Runtime, that compute 512 rows or more; 0: one a core")
     max_body: ByteSize = Field(ByteSize(4 << 20), ge=1 << 10, le=1 << 30, description="size of a request")
     max_rows: int = Field(10000, ge=1, le=1000000, description="rows in a request")
     max_requests: int = Field(256, ge=1, le=100000, description="predict requests at a time; more are refused")

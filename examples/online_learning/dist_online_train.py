@@ -20,6 +20,7 @@ from mindspore_rec.cli.options import load, run_cli
 from mindspore_rec.config import ConfigError, TrainConfig
 from mindspore_rec.distributed.ranks import Ranks, open_exchange
 from mindspore_rec.logs import setup_logging
+from mindspore_rec.process_priority import give_way
 
 logger = logging.getLogger(__name__)
 SERVERS = "MSREC_SERVER_NUM"
@@ -32,6 +33,7 @@ def main() -> int:
     servers = int(os.environ.get(SERVERS, "0"))
     if not 0 <= servers < ranks.size:
         raise ConfigError(f"{SERVERS} = {servers}: expected less than the {ranks.size} ranks")
+    give_way(config.nice)
     setup_logging(logging.INFO if ranks.rank == 0 else logging.WARNING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until training takes over both
     held: ContextManager[None] = nullcontext()

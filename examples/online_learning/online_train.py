@@ -20,6 +20,7 @@ from mindspore_rec.cli.options import load, run_cli
 from mindspore_rec.config import ModelConfig, TrainConfig
 from mindspore_rec.distributed.exchange import Alone, Exchange
 from mindspore_rec.logs import quiet_mindspore, setup_logging
+from mindspore_rec.process_priority import give_way
 
 logger = logging.getLogger(__name__)
 DEFAULT_CONFIG = Path(__file__).with_name("default_config.yaml")
@@ -139,6 +140,7 @@ def train(config: TrainConfig, exchange: Optional[Exchange] = None, servers: int
 def main() -> int:
     """Read the configuration, train, print the summary."""
     config = load(TrainConfig, "Train Wide&Deep on a stream that never ends.", default_config=DEFAULT_CONFIG)
+    give_way(config.nice)
     setup_logging()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until training takes over both
     try:

@@ -15,6 +15,7 @@ import numpy as np
 
 from mindspore_rec.checkpoint.array_file import Arrays
 from mindspore_rec.config import ConfigError, UserError
+from mindspore_rec.embedding.ranges import host_threads
 from mindspore_rec.serving.exported_model import ExportedModel
 from mindspore_rec.serving.onnx_file import to_onnx
 
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 GraphRun = Callable[[List[np.ndarray]], List[np.ndarray]]
 EngineName = Literal["auto", "onnxruntime", "mindspore"]
 _TRIAL_ROWS = 7
+_MANY_ROWS = 512  # below, waking a thread costs what it gains
 _TOLERANCE = 1e-6  # of a probability
 
 
@@ -76,7 +78,7 @@ class OnnxEngine:
 
     Args:
         export: whose graph it is.
-        threads: that compute one request.
+        threads: that compute many rows; 0: one a core. A few rows are computed by one.
 
     Raises:
         ConfigError: onnx or onnxruntime is not installed.
@@ -85,7 +87,7 @@ class OnnxEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, export: ExportedModel, threads: int = 1) -> None:
+    def __init__(self, export: ExportedModel, threads: int = 0) -> None:
         graph = export.manifest.graph
         content = to_onnx((export.folder / graph.file).read_bytes(), graph.outputs)
         try:
@@ -95,10 +97,8 @@ class OnnxEngine:
         self._kind = _kind_of_graph(export)
         self._inputs, self._outputs = [name for name, _ in graph.inputs], list(graph.outputs)
         content, self._parameters = _fed_with_parameters(content, export.dense)
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session: Any = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._few = _session(runtime, content, 1)
+        self._many = _session(runtime, content, threads or host_threads())
 
     def fits(self, export: ExportedModel) -> bool:
         """See `GraphEngine`."""
@@ -109,19 +109,27 @@ class OnnxEngine:
         parameters = {name: np.array(dense[name], np.float32, order="C") for name in self._parameters}
 
         def run(given: List[np.ndarray]) -> List[np.ndarray]:
-            found: List[np.ndarray] = self._session.run(self._outputs, {**dict(zip(self._inputs, given)), **parameters})
+            session = self._many if given[0].shape[0] >= _MANY_ROWS else self._few
+            found: List[np.ndarray] = session.run(self._outputs, {**dict(zip(self._inputs, given)), **parameters})
             return found
 
         return run
 
 
-def open_engine(export: ExportedModel, name: EngineName = "auto", threads: int = 1) -> GraphEngine:
+def _session(runtime: Any, content: bytes, threads: int) -> Any:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def open_engine(export: ExportedModel, name: EngineName = "auto", threads: int = 0) -> GraphEngine:
     """Return the engine of an export.
 
     Args:
         export: whose graph it is.
         name: "auto": ONNX Runtime where it is installed, knows the graph, and gives the same numbers as MindSpore.
-        threads: of ONNX Runtime, that compute one request; MindSpore's are one a core.
+        threads: of ONNX Runtime, that compute many rows; 0: one a core, as MindSpore's.
 
     Raises:
         UserError: the engine that was asked for by name cannot run the graph.

@@ -44,7 +44,7 @@ class Predictor:
         dictionary: dictionary.safetensors, where the ids of the model come from one.
         spec: the feature spec that the caller expects; another one is refused. None: any.
         engine: what computes the dense part: "auto", "onnxruntime" or "mindspore"; see `open_engine`.
-        threads: of ONNX Runtime, that compute one request.
+        threads: of ONNX Runtime, that compute many rows; 0: one a core.
         clock: seconds since 1970.
 
     Raises:
@@ -61,7 +61,7 @@ class Predictor:
         dictionary: str = "",
         spec: Optional[FeatureSpec] = None,
         engine: EngineName = "auto",
-        threads: int = 1,
+        threads: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = PublicationFolder(folder)
