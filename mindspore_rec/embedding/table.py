@@ -153,6 +153,11 @@ class HashTable(TableExports):
         return self._residents.gate.rule_of_column
 
     @property
+    def evicted(self) -> int:
+        """Rows evicted since the table was made or restored."""
+        return self._residents.counters["evicted"]
+
+    @property
     def has_statistics(self) -> bool:
         """Whether shows, clicks and ages of ids are kept."""
         return self._residents.statistics is not None

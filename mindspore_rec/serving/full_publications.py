@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterator, List, Optional
 
+from mindspore_rec.checkpoint.array_file import sync_folder, write_synced
 from mindspore_rec.config import PublishConfig, UserError
 from mindspore_rec.embedding.table_rows import ChangedRows
 from mindspore_rec.kill_points import reached
@@ -86,9 +87,11 @@ def make_full(folder: PublicationFolder, version: int) -> Path:
             "files": {**export.files, MANIFEST: file_of(writing, MANIFEST)},
         }
     ).sealed()
-    (writing / PUBLICATION).write_bytes(manifest.to_json())
+    write_synced(writing / PUBLICATION, manifest.to_json())
     reached("publication-rename")
-    return folder.publish(version, "full")
+    path = folder.publish(version, "full")
+    sync_folder(folder.publications)  # before the older ones go
+    return path
 
 
 def _changes(deltas: List[Path], table: str) -> Iterator[ChangedRows]:

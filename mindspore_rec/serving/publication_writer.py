@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Protocol
 
-from mindspore_rec.checkpoint.array_file import Arrays
+from mindspore_rec.checkpoint.array_file import Arrays, sync_folder, write_synced
 from mindspore_rec.checkpoint.parts import Part, collect_parts, leave_part
 from mindspore_rec.config import PublishConfig, UserError
 from mindspore_rec.embedding.table_rows import ChangedRows
@@ -196,9 +196,12 @@ class PublicationWriter:
             metrics=metrics,
             held=held,
         ).sealed()
-        (writing / PUBLICATION).write_bytes(manifest.to_json())
+        write = write_synced if captured.whole else Path.write_bytes  # older ones go after a whole one
+        write(writing / PUBLICATION, manifest.to_json())
         reached("publication-rename")
         self._folder.publish(manifest.version, manifest.kind)
+        if captured.whole:
+            sync_folder(self._folder.publications)
         self._identity = manifest.identity
         self._point(manifest)
         if captured.whole:

@@ -166,6 +166,7 @@ class Publisher(Callback):
             changed[name] = table.export_changed(self._rule, whole)
             figures[f"table_{name}_rows"] = len(table)
             figures[f"table_{name}_mib"] = table.nbytes / 2**20
+            figures[f"table_{name}_evicted"] = table.evicted
         dense = dense_parameters(self._network) if self._exchange.rank == 0 else []
         return Captured(
             version=self._version,
