@@ -13,15 +13,19 @@ _PER_DOUBLING = 8  # buckets; a time is known to within 4.5 %
 _SHORTEST = 1e-5
 _BUCKETS = 24 * _PER_DOUBLING  # up to 168 s
 
+_RATE_SECONDS = 10
+
 
 class RequestSummary(TypedDict):
     """Requests of the last minute.
 
-    `count` of them; `failed`: answered with 4xx or 5xx; `p50_ms`, `p99_ms`: milliseconds, None where there were none.
+    `count` of them; `failed`: answered with 4xx or 5xx; `rate_per_s` over the last ten seconds; `p50_ms`, `p99_ms`:
+    milliseconds, None where there were none.
     """
 
     count: int
     failed: int
+    rate_per_s: float
     p50_ms: Optional[float]
     p99_ms: Optional[float]
 
@@ -55,7 +59,9 @@ class RequestWindow:
 
     def summary(self) -> RequestSummary:
         """The last minute."""
-        recent = self._second > int(self._clock()) - SECONDS
+        now = int(self._clock())
+        recent = self._second > now - SECONDS
+        newest = (self._second >= now - _RATE_SECONDS) & (self._second < now)
         counts = self._counts[recent].sum(axis=0)
         count = int(counts.sum())
         below = np.cumsum(counts)
@@ -67,5 +73,9 @@ class RequestWindow:
             return round(1e3 * _SHORTEST * 2 ** ((bucket + 0.5) / _PER_DOUBLING), 3)
 
         return RequestSummary(
-            count=count, failed=int(self._failed[recent].sum()), p50_ms=percentile(0.5), p99_ms=percentile(0.99)
+            count=count,
+            failed=int(self._failed[recent].sum()),
+            rate_per_s=float(self._counts[newest].sum()) / _RATE_SECONDS,
+            p50_ms=percentile(0.5),
+            p99_ms=percentile(0.99),
         )

@@ -16,7 +16,9 @@ class Clock:
 
 
 def test_nothing_yet() -> None:
-    assert RequestWindow(Clock()).summary() == {"count": 0, "failed": 0, "p50_ms": None, "p99_ms": None}
+    assert RequestWindow(Clock()).summary() == {
+        "count": 0, "failed": 0, "rate_per_s": 0.0, "p50_ms": None, "p99_ms": None,
+    }  # fmt: skip
 
 
 def test_percentiles_are_those_of_the_times() -> None:
@@ -53,3 +55,15 @@ def test_what_is_older_than_a_minute_is_forgotten() -> None:
     assert window.summary()["count"] == 0
     window.add(0.01, False)
     assert (window.summary()["count"], window.summary()["failed"]) == (1, 0)
+
+
+def test_the_rate_is_that_of_the_last_whole_seconds() -> None:
+    clock = Clock()
+    window = RequestWindow(clock)
+    for second in range(1000, 1020):
+        clock.now = float(second)
+        for _ in range(second - 1000):
+            window.add(0.01, False)
+    assert window.summary()["rate_per_s"] == sum(range(9, 19)) / 10
+    clock.now = 1040.0
+    assert window.summary()["rate_per_s"] == 0

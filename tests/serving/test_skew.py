@@ -99,7 +99,12 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(rows=rows)
 def test_random_rows(trained, rows):
     """As text and as objects: what JSON calls a number is the number that the text has."""
