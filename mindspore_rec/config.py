@@ -201,6 +201,7 @@ class PublishConfig(Section):
     publish_min_show: float = Field(
         0.0, ge=0, description="only rows whose ids were shown so often; 0: all (else with statistics)"
     )
+    force: bool = Field(False, description="servers get also what the gate would hold back; it is marked all the same")
 
 
 class GateConfig(Section):

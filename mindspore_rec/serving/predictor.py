@@ -138,7 +138,7 @@ class Predictor:
         return False
 
     def rollback(self, version: int) -> Version:
-        """Answer with an earlier version, and stay there until `follow`.
+        """Answer with another version, an earlier one as a rule, and stay there until `follow`.
 
         Raises:
             UserError: it is not there, or cannot be loaded; the version stays as it was.
@@ -147,7 +147,7 @@ class Predictor:
         self._following.clear()
         try:
             with self._lock:
-                self._load(version)
+                self._go_to(version)
         except BaseException:
             if followed:
                 self._following.set()

@@ -227,7 +227,9 @@ class PublicationWriter:
 
     def _point(self, manifest: PublicationManifest) -> None:
         if manifest.held:
-            logger.warning("publication %d is held back: %s", manifest.version, manifest.held)
+            forced = "servers get it, as force says" if self._config.force else "is held back"
+            logger.warning("publication %d %s: %s", manifest.version, forced, manifest.held)
+        if manifest.held and not self._config.force:
             return
         current = self._folder.current()
         if current is None or not current.pinned:

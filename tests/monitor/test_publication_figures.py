@@ -22,7 +22,10 @@ def test_figures_are_those_of_the_newest_that_was_written():
     assert figures() == {"version": 3.0, "held": 0.0, "bytes": 120.0}
     times = [(10, 999_000, 999_000), (30, 998_000, 998_000), (10, 900_000, 900_000)]
     publisher.last = written(4, held="auc is low", event_times=times)
-    found = {"version": 4.0, "held": 1.0, "bytes": 120.0, "click_to_publish_seconds": 2.5}
+    assert figures() == {"version": 4.0, "held": 1.0, "bytes": 120.0}
+    publisher.last = written(5, event_times=[(1, 999_500, 999_500)])
+    found = {"version": 5.0, "held": 0.0, "bytes": 120.0}
+    found.update(click_to_servable_p50_seconds=2.5, click_to_servable_p99_seconds=100.5)  # with those held back before
     assert figures() == found
-    publisher.last = Written(5, 0.1, error="the disk is full")
+    publisher.last = Written(6, 0.1, error="the disk is full")
     assert figures() == found

@@ -99,7 +99,8 @@ def test_reports_come_every_few_seconds_and_at_the_end(model):
 def test_figures_are_those_of_the_run(model, tmp_path):
     noted, window = Noted(), ProgressiveWindow(64)
     checkpoint = OnlineCheckpoint(CheckpointStore(tmp_path, keep=9), TrainerState(model), Every(steps=2))
-    published = {"version": 3.0, "held": 1.0, "bytes": 10.0, "click_to_publish_seconds": 1.5}
+    published = {"version": 3.0, "held": 1.0, "bytes": 10.0, "click_to_servable_p50_seconds": 1.5}
+    published["click_to_servable_p99_seconds"] = 2.5
     monitor = TrainerMonitor(
         [noted], window, tables_of(model), checkpoint=checkpoint, publications=lambda: published, every_seconds=1e9
     )

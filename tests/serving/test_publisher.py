@@ -110,6 +110,14 @@ def test_what_is_held_back_is_there_and_comes_with_the_next(tmp_path, caplog):
     assert rows_of(served(folder, 5)) == run.states.rows[5]
 
 
+def test_force_publishes_what_would_be_held_back(tmp_path, caplog):
+    PublishedRun(tmp_path, random_batches(4), publish={"force": True}, gate=OneHeld(4))
+    folder = PublicationFolder(tmp_path)
+    assert folder.current().version == 4
+    assert folder.manifest_of(4, "delta").held == "auc is out of its band"
+    assert "publication 4 servers get it, as force says: auc is out of its band" in caplog.text
+
+
 def test_a_release_is_told_to_the_gate_once(tmp_path):
     tmp_path.joinpath(RELEASE).write_text("{}")
     gate = OneHeld(9)
