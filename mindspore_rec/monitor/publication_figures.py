@@ -45,7 +45,7 @@ class PublicationFigures:
             "bytes": float(manifest.nbytes),
         }
         self._held += manifest.event_times  # what is held back comes with the next one that is not
-        if not held:
+        if not manifest.held:
             self._freshness.servable(self._held, manifest.created + seconds)
             self._held = []
         for name, value in zip(("p50", "p99"), self._freshness.quantiles()):

@@ -27,8 +27,8 @@ class TrainerMonitor(Callback):
         window: progressive metrics, None where there are none.
         tables: by name.
         checkpoint: the callback that writes checkpoints, None where there is none.
-        publications: returns figures of the newest publication, as far as they are known: version, held, bytes, quantiles
-            of click_to_servable. None where nothing is published.
+        publications: returns figures of the newest publication, as far as they are known: version, held, bytes,
+            quantiles of click_to_servable. None where nothing is published.
         every_seconds: between two reports.
         clock: seconds, monotonic.
         now: seconds since 1970.
