@@ -55,13 +55,12 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def served_of(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The version that is served, also where its identity and the rest stand beside its number.
+    """The version that is served; nothing where there is none.
 
-    >>> served_of({"version": {"number": 3}}), served_of({"version": 3, "step": 7})
-    ({'number': 3}, {'version': 3, 'step': 7, 'number': 3})
+    >>> served_of({"version": {"number": 3}}), served_of({"version": None})
+    ({'number': 3}, {})
     """
-    version = status.get("version")
-    return mapping(version) if number(version) is None else {**status, "number": version}
+    return mapping(status.get("version"))
 
 
 def metric(publication: Mapping[str, Any], name: str) -> Optional[float]:

@@ -54,9 +54,9 @@ export function publicationsOf(status) {
   return listed.filter((entry) => number(entry.version) !== null && number(entry.created) !== null);
 }
 
-// The version that is served, {number, identity, step, ...}, also where these stand beside the number in the status.
+// The version that is served, {number, identity, step, ...}; nothing where there is none.
 export function servedOf(status) {
-  return number(status.version) === null ? record(status.version) : { ...status, number: status.version };
+  return record(status.version);
 }
 
 // Which version is served and why it is that one: {tone, label, words}.
