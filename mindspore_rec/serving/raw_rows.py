@@ -53,8 +53,8 @@ class FieldRows:
     >>> from mindspore_rec.features.engine import make_engine
     >>> reader = FieldRows(make_engine(FeatureConfig(dense_dim=1, slot_dim=1)))
     >>> ids, weights = reader.read(["3\\tblue", [3, "blue"], {"C1": "blue", "I1": 3}, "1\\t3\\tblue"])
-    >>> len(np.unique(ids[:, 1])), np.unique(weights[:, 0]).round(2).tolist()
-    (1, [1.39])
+    >>> len(np.unique(ids[:, 1])), [f"{weight:.2f}" for weight in np.unique(weights[:, 0])]
+    (1, ['1.39'])
     """
 
     def __init__(self, engine: FeatureEngine) -> None:

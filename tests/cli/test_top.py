@@ -147,7 +147,14 @@ def test_live_in_a_terminal_until_ctrl_c(server: ScriptedServer) -> None:
     with server.running() as port:
         command = [sys.executable, "-m", "mindspore_rec", "top", f"http://127.0.0.1:{port}", "--interval", "0.05"]
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160", "LINES": "50"}
-        program = subprocess.Popen(command, stdin=below, stdout=below, stderr=below, env=environment)
+        program = subprocess.Popen(
+            command,
+            stdin=below,
+            stdout=below,
+            stderr=below,
+            env=environment,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        )
         os.close(below)  # so that the end of the program is the end of the terminal
         try:
             read_until(b"Version 2 is the newest")
