@@ -111,7 +111,7 @@ def test_requests_are_answered_while_versions_change_until_a_signal(folder, tmp_
         assert wrong == []
         assert seen >= {"1", "2", "4"}
         status = serve.client.get("/v1/status").json()
-        assert (status["version"], status["following"], status["refused"]) == (4, True, "")
+        assert (status["version"]["number"], status["following"], status["refused"]) == (4, True, "")
         assert [publication["version"] for publication in status["publications"]] == [1, 2, 3, 4]
         assert "msrec_serve_version 4.0" in serve.client.get("/metrics").text
         code, err = serve.stopped()
