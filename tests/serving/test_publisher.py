@@ -5,10 +5,12 @@ import shutil
 import numpy as np
 import pytest
 
-from mindspore_rec.config import ConfigError
+from mindspore_rec.cli import publications
+from mindspore_rec.config import ConfigError, GateConfig
 from mindspore_rec.serving.delta import read_delta
 from mindspore_rec.serving.exported_model import read_export
 from mindspore_rec.serving.full_publications import make_full
+from mindspore_rec.serving.gate import PublicationGate
 from mindspore_rec.serving.publication_folder import RELEASE, PublicationFolder
 from mindspore_rec.serving.served_model import ServedModel
 from tests.serving.published_runs import PublishedRun, random_batches
@@ -184,3 +186,19 @@ def test_metrics_and_times_are_those_of_the_rows_since_the_last_one(folder):
         assert manifest.metrics["table_deep_rows"] > 0
         assert manifest.spec_digest
     assert [manifest.metrics["rows_trained"] for manifest in folder.versions()] == [32 * k for k in range(1, 7)]
+
+
+def test_the_gate_holds_back_until_somebody_releases(tmp_path, capsys):
+    keys = GateConfig(gate_width=1e-6, gate_tolerance=0.0, gate_min_rows=1, gate_warmup=2)
+    gate = PublicationGate(keys)
+    PublishedRun(tmp_path, random_batches(8), gate=gate)
+    folder = PublicationFolder(tmp_path)
+    held = [manifest.version for manifest in folder.versions() if manifest.held]
+    assert held
+    assert min(held) > 2  # while it warms up it holds nothing back
+    assert folder.current().version == max(set(range(1, 9)) - set(held))
+    assert publications.main(["release", str(tmp_path)]) == 0
+    assert folder.current().version == 8
+    PublishedRun(tmp_path, random_batches(2), gate=gate)
+    assert folder.current().version == 10  # the gate was told, and begins anew
+    assert not folder.manifest_of(9, "full").held
