@@ -119,9 +119,7 @@ class Predictor:
         Raises:
             UserError: nothing was published yet.
         """
-        if self._model is None:
-            raise UserError(f"{self._folder.path}: nothing was published yet")
-        return self._model.export
+        return self._served().export
 
     def publications(self) -> List[PublicationManifest]:
         """What the publications say of themselves, oldest first."""
@@ -152,7 +150,7 @@ class Predictor:
             if followed:
                 self._following.set()
             raise
-        return self.export_version()
+        return self._served().version
 
     def follow(self) -> None:
         """Follow `current` again."""
@@ -169,15 +167,10 @@ class Predictor:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def export_version(self) -> Version:
-        """The version it answers with.
-
-        Raises:
-            UserError: nothing was published yet.
-        """
+    def _served(self) -> ServedModel:
         if self._model is None:
             raise UserError(f"{self._folder.path}: nothing was published yet")
-        return self._model.version
+        return self._model
 
     def _run(self) -> None:
         while not self._closed.wait(self._wait):
