@@ -180,15 +180,18 @@ def read_manifest(folder: Path) -> ExportManifest:
             raise ExportError(f"{folder} has format {head.format_version}; this version reads up to {FORMAT_VERSION}")
         manifest = ExportManifest.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ExportError(
-            f"{folder} is no exported model: {MANIFEST}: {place + ': ' if place else ''}{first['msg']}"
-        ) from None
+        raise ExportError(f"{folder} is no exported model: {MANIFEST}: {first_reason(error)}") from None
     if not manifest.is_whole or manifest.to_json() != content:
         raise ExportError(f"{folder}: {MANIFEST} is damaged: it is not what its digest says")
     _check_parts(folder, manifest)
     return manifest
+
+
+def first_reason(error: ValidationError) -> str:
+    """The first thing that is wrong with a JSON document, and where."""
+    first = error.errors(include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place + ': ' if place else ''}{first['msg']}"
 
 
 def _check_parts(folder: Path, manifest: ExportManifest) -> None:

@@ -14,7 +14,7 @@ from typing import Dict, Literal, NamedTuple, Optional, Tuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mindspore_rec.serving.manifest import ExportError, FileOf
+from mindspore_rec.serving.manifest import ExportError, FileOf, first_reason
 
 FORMAT_VERSION = 1
 PUBLICATION = "publication.json"
@@ -145,10 +145,7 @@ def read_publication(folder: Path) -> PublicationManifest:
             )
         manifest = PublicationManifest.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        reason = f"{place + ': ' if place else ''}{first['msg']}"
-        raise PublicationError(f"{folder} is no publication: {PUBLICATION}: {reason}") from None
+        raise PublicationError(f"{folder} is no publication: {PUBLICATION}: {first_reason(error)}") from None
     if not manifest.is_whole or manifest.to_json() != content:
         raise PublicationError(f"{folder}: {PUBLICATION} is damaged: it is not what its digest says")
     named = {*(file for table in manifest.tables.values() for file in table.files), manifest.dense} - {None}
